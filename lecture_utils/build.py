@@ -1,0 +1,271 @@
+"""The instructor's `build`: one text source in, student notebooks, executed solutions and checks.json out."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbformat import NotebookNode
+
+from lecture_utils.checks.exercise import Exercise
+from lecture_utils.checks.record import checks_json, load_rubrics
+from lecture_utils.environment import ROOT, CourseError
+
+ASSIGNMENT = "lecture12"
+SOURCE, NOTEBOOKS, SOLUTIONS = (ROOT / step / ASSIGNMENT for step in ("source", "notebooks", "solutions"))
+KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+CELL_TIME_LIMIT = 120  # seconds
+
+
+def build(only: list[str] | None = None) -> None:
+    """Build the notebooks whose names start with one of ``only``, or all. Raises ``CourseError`` with what to mend."""
+    sources = _sources(only)
+    for source in sources:
+        if edited := edits(source):
+            _write(source, edited)
+    checks = checks_json(exercises := load_rubrics(SOURCE / "rubrics"))
+    _write(SOURCE / "checks.json", checks)
+    notebooks = {source.stem: read_source(source, exercises) for source in sources}
+    for name, notebook in notebooks.items():
+        _write(SOURCE / f"{name}.ipynb", _text(notebook))
+    with tempfile.TemporaryDirectory() as folder:
+        for name in sorted(_release(Path(folder), database=True)):
+            if name in notebooks or not (NOTEBOOKS / f"{name}.ipynb").exists():
+                _write(NOTEBOOKS / f"{name}.ipynb", _normal(Path(folder) / ASSIGNMENT / f"{name}.ipynb"))
+    _write(NOTEBOOKS / "checks.json", checks)
+    # Two at a time: notebooks are single-threaded, and most laptops have two cores to spare.
+    with ThreadPoolExecutor(2) as pool:
+        for name, text in zip(notebooks, pool.map(solution, notebooks.values(), notebooks), strict=True):
+            _write(SOLUTIONS / f"{name}.ipynb", text)
+    if not only:
+        for stale in _stale(NOTEBOOKS, "*") + _stale(SOLUTIONS, "*.ipynb"):
+            stale.unlink()
+            print(f"removed  {stale.relative_to(ROOT)}: it has no source")
+
+
+def check(only: list[str] | None = None) -> str:
+    """A readable diff between what ``build`` would write and what is there; empty when all is current.
+
+    Outputs of solutions are not looked at here: nbval runs and compares them.
+    """
+    exercises = load_rubrics(SOURCE / "rubrics")
+    checks = checks_json(exercises)
+    pairs = [(SOURCE / "checks.json", checks), (NOTEBOOKS / "checks.json", checks)]
+    sources = _sources(only)
+    if edited := [s.with_suffix(".ipynb").name for s in sources if edits(s)]:
+        return f"{', '.join(edited)}: edited since the last build. `build` takes it over.\n"
+    with tempfile.TemporaryDirectory() as folder:
+        for source in sources:
+            notebook = read_source(source, exercises)
+            _write(SOURCE / f"{source.stem}.ipynb", _text(notebook), say=False)
+            pairs.append((SOLUTIONS / f"{source.stem}.ipynb", _without_outputs(_solution_cells(notebook))))
+        _release(Path(folder), database=False)
+        for source in sources:
+            made = Path(folder) / ASSIGNMENT / f"{source.stem}.ipynb"
+            pairs.append((NOTEBOOKS / f"{source.stem}.ipynb", _normal(made)))
+    return "".join(_diff(path, text) for path, text in pairs) + "".join(
+        f"{p.relative_to(ROOT)} has no source\n" for p in _stale(NOTEBOOKS, "*") + _stale(SOLUTIONS, "*.ipynb")
+    )
+
+
+# --- source ------------------------------------------------------------------------------------------------------
+
+
+def edits(source: Path) -> str | None:
+    """The script that a paired .ipynb asks for, when it was edited since the last build and is the newer of the two."""
+    pair = source.with_suffix(".ipynb")
+    if not pair.exists():
+        return None
+    paired = nbformat.read(pair, as_version=4)
+    if [c.get("id") for c in paired.cells] == _ids(paired, source.stem):
+        return None  # as build wrote it
+    theirs = as_source(paired)
+    if theirs == as_source(jupytext.reads(source.read_text(encoding="utf-8"), fmt="py:percent")):
+        return None
+    if pair.stat().st_mtime < source.stat().st_mtime:
+        raise CourseError(
+            f"{source.name} and {pair.name} were both edited since the last build, the .py last. "
+            f"Keep one: delete {pair} to build from the .py, or save the .ipynb again to take it."
+        )
+    return theirs
+
+
+def read_source(source: Path, exercises: dict[str, Exercise]) -> NotebookNode:
+    """The notebook of a percent script, with stable cell ids, its graded cells compared with the rubrics."""
+    notebook = jupytext.read(source, fmt="py:percent")
+    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    for cell, name in zip(notebook.cells, _ids(notebook, source.stem), strict=True):
+        cell.id = name
+    _compare_with_rubrics(notebook, source, exercises)
+    return notebook
+
+
+def as_source(notebook: NotebookNode) -> str:
+    """A notebook as the percent script that goes into version control."""
+    notebook = nbformat.from_dict(notebook)
+    notebook.metadata = nbformat.from_dict(
+        {
+            # The filter keeps jupytext's own version number, which changes on every machine, out of the diffs.
+            "jupytext": {"formats": "ipynb,py:percent", "notebook_metadata_filter": "-jupytext.text_representation"},
+            "kernelspec": KERNEL,
+        }
+    )
+    return jupytext.writes(notebook, fmt="py:percent")
+
+
+def _ids(notebook: NotebookNode, name: str) -> list[str]:
+    """Cell ids made from the cells' text: they stay when another cell is added or removed."""
+    ids: list[str] = []
+    for cell in notebook.cells:
+        digest = hashlib.sha1(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:8]
+        again = sum(i.startswith(f"{name[:2]}-{digest}") for i in ids)
+        ids.append(f"{name[:2]}-{digest}" + (f"-{again}" if again else ""))
+    return ids
+
+
+def _compare_with_rubrics(notebook: NotebookNode, source: Path, exercises: dict[str, Exercise]) -> None:
+    graded = {c.metadata.nbgrader.grade_id: c for c in notebook.cells if c.metadata.get("nbgrader", {}).get("grade")}
+    wanted = {e.name: e.points for e in exercises.values() if e.notebook == source.stem}
+    automatic = {n: c.metadata.nbgrader.points for n, c in graded.items() if not c.metadata.nbgrader.solution}
+    if automatic != wanted:
+        raise CourseError(
+            f"{source.name}: its graded cells {automatic} and the rubrics {wanted} differ. "
+            "grade_id and points must be an exercise's name and points."
+        )
+    for name in automatic:
+        if "raises-exception" not in graded[name].metadata.get("tags", []):
+            raise CourseError(
+                f"{source.name}: the check of {name} needs the tag raises-exception, or Run All stops there."
+            )
+
+
+# --- products ----------------------------------------------------------------------------------------------------
+
+
+def _release(folder: Path, database: bool) -> list[str]:
+    """Let nbgrader make the student notebooks in ``folder``; their names."""
+    command = [sys.executable, "-m", "nbgrader", "generate_assignment", ASSIGNMENT, "--force", "--create"]
+    command += [f"--CourseDirectory.release_directory={folder}"] + ([] if database else ["--no-db"])
+    run = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONWARNINGS": "ignore"}
+    )
+    if run.returncode:
+        errors = "\n".join(line for line in run.stderr.splitlines() if "ERROR" in line or "Error" in line)
+        raise CourseError(f"nbgrader generate_assignment failed:\n{errors or run.stderr}")
+    return [p.stem for p in (folder / ASSIGNMENT).glob("*.ipynb")]
+
+
+def solution(notebook: NotebookNode, name: str) -> str:
+    """The executed notebook as text. Raises ``CourseError`` when a cell fails that is not meant to."""
+    notebook = _solution_cells(notebook)
+    SOLUTIONS.mkdir(parents=True, exist_ok=True)
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_TIME_LIMIT,
+        kernel_name=KERNEL["name"],
+        record_timing=False,
+        resources={"metadata": {"path": str(SOLUTIONS)}},
+    )
+    try:
+        client.execute()
+    except CellExecutionError as error:
+        raise CourseError(f"{name}: a cell of the solution fails.\n{error}") from None
+    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
+    _keep_what_differs_between_machines(notebook, SOLUTIONS / f"{name}.ipynb")
+    return _text(notebook)
+
+
+def _solution_cells(notebook: NotebookNode) -> NotebookNode:
+    """The source with nbgrader's solution markers taken out."""
+    notebook = nbformat.from_dict(notebook)
+    for cell in notebook.cells:
+        lines = [
+            line for line in cell.source.splitlines() if line.strip() not in ("### BEGIN SOLUTION", "### END SOLUTION")
+        ]
+        cell.source = "\n".join(lines)
+    return notebook
+
+
+def _keep_what_differs_between_machines(notebook: NotebookNode, old: Path) -> None:
+    """Cells tagged nbval-ignore-output (timings, the device) keep their old output while their source is the same."""
+    if not old.exists():
+        return
+    before = {c.id: c for c in nbformat.read(old, as_version=4).cells if c.cell_type == "code"}
+    for cell in notebook.cells:
+        same = before.get(cell.id)
+        if same and same.source == cell.source and "nbval-ignore-output" in cell.metadata.get("tags", []):
+            cell.outputs = same.outputs
+
+
+def _without_outputs(notebook: NotebookNode) -> str:
+    notebook = nbformat.from_dict(notebook)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    return _text(notebook)
+
+
+def _normal(path: Path) -> str:
+    """A notebook that nbgrader wrote, as text that is the same on every machine."""
+    return _text(nbformat.read(path, as_version=4))
+
+
+def _text(notebook: NotebookNode) -> str:
+    nbformat.validate(notebook)
+    return nbformat.writes(notebook, version=4) + "\n"
+
+
+# --- files -------------------------------------------------------------------------------------------------------
+
+
+def _sources(only: list[str] | None) -> list[Path]:
+    sources = sorted(SOURCE.glob("[0-9][0-9]_*.py"))
+    if not only:
+        return sources
+    if unknown := [o for o in only if not any(s.stem.startswith(o) for s in sources)]:
+        raise CourseError(
+            f"No source starts with {', '.join(unknown)}. There are: {', '.join(s.stem for s in sources)}."
+        )
+    return [s for s in sources if any(s.stem.startswith(o) for o in only)]
+
+
+def _stale(folder: Path, pattern: str) -> list[Path]:
+    known = {s.stem for s in _sources(None)} | {"checks"}
+    return [p for p in sorted(folder.glob(pattern)) if p.is_file() and p.stem not in known]
+
+
+def _write(path: Path, text: str, say: bool = True) -> None:
+    """Write only what changed, and never half of it."""
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(path.name + ".new")
+    new.write_text(text, encoding="utf-8")
+    shutil.move(new, path)
+    if say:
+        print(f"wrote    {path.relative_to(ROOT)}")
+
+
+def _diff(path: Path, wanted: str) -> str:
+    name = str(path.relative_to(ROOT))
+    if not path.exists():
+        return f"{name} is missing\n"
+    found = path.read_text(encoding="utf-8")
+    if path.parent == SOLUTIONS:
+        found = _without_outputs(nbformat.reads(found, as_version=4))
+    lines = difflib.unified_diff(
+        found.splitlines(), wanted.splitlines(), name, f"{name} as build makes it", "", "", 1, ""
+    )
+    return "".join(f"{line[:160]}\n" for line in lines)

@@ -1,0 +1,52 @@
+"""`bundle`: one zip file with what a student needs, and nothing else."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from lecture_utils.environment import ROOT, CourseError
+
+FOLDER = "improving_optimization"
+README = """\
+# Improving Optimization
+
+Nine notebooks on how neural networks are trained. You write the update rules yourself; each has a check that tells you
+which mistake yours looks like.
+
+1. Install Python 3.11 or newer (python.org) if you have none.
+2. Open a terminal in this folder and type
+
+       python3 -m lecture_utils lab
+
+   (on Windows: `py -m lecture_utils lab`). The first start takes a few minutes and needs the internet: it puts
+   everything into the folder `.venv` here. Later starts take seconds and work offline. JupyterLab opens in your browser.
+3. Begin with `notebooks/lecture12/00_start_here.ipynb`. Your work is saved in the notebooks themselves.
+4. Before you hand in: open each notebook, press **Validate** in its toolbar, mend what it names. Hand in the `.ipynb` files
+   under their own names. Leave `checks.json` where it is.
+
+If something breaks: delete the folder `.venv` and start again with step 2. Your notebooks are not touched.
+"""
+
+
+def write(target: str | Path) -> int:
+    """Write the zip file and say what is in it. No source, solution or rubric can be in it: only named things go in."""
+    notebooks = sorted((ROOT / "notebooks").rglob("*.ipynb")) + sorted((ROOT / "notebooks").rglob("checks.json"))
+    notebooks = [f for f in notebooks if ".ipynb_checkpoints" not in f.parts]
+    if not notebooks:
+        raise CourseError("There are no notebooks to bundle. Run `python3 -m lecture_utils build` first.")
+    package = sorted(f for s in ("py", "js", "css", "json") for f in (ROOT / "lecture_utils").rglob(f"*.{s}"))
+    target = Path(target)
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        _add(archive, "README.md", README)
+        for file in [*notebooks, *package, ROOT / "requirements.txt", ROOT / "pyproject.toml"]:
+            _add(archive, file.relative_to(ROOT).as_posix(), file.read_text(encoding="utf-8"))
+    print(f"wrote {target}: {len(notebooks)} files of notebooks, {target.stat().st_size / 1024:.0f} kB")
+    return 0
+
+
+def _add(archive: zipfile.ZipFile, name: str, text: str) -> None:
+    """With a fixed time, so that the same course makes the same zip file."""
+    entry = zipfile.ZipInfo(f"{FOLDER}/{name}", (2025, 10, 13, 0, 0, 0))
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    archive.writestr(entry, text)

@@ -1,0 +1,11 @@
+"""Checks: a student's function in, a sentence about the likely mistake out.
+
+``check(f)`` is what a notebook calls; ``judge(f, "momentum_step")`` is the function behind it.
+"""
+
+from lecture_utils.checks.judge import Verdict, judge
+from lecture_utils.checks.notebook import CheckFailed, check, explain_name_errors, passed, scoreboard
+
+__all__ = ["CheckFailed", "Verdict", "check", "judge", "passed", "scoreboard"]
+
+explain_name_errors()

@@ -1,0 +1,156 @@
+"""What a student calls in a notebook: ``check``, ``passed`` and ``scoreboard``."""
+
+from __future__ import annotations
+
+import difflib
+import html
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lecture_utils.checks.judge import Verdict, find_exercise, judge, load, nearby
+
+_verdicts: dict[str, Verdict] = {}  # the last verdict of each exercise in this kernel
+
+_CARD = (
+    "<div style='border-left:.35em solid {color};padding:.4em .8em;margin:.3em 0;font-family:var(--jp-content-font-family,"
+    "sans-serif);line-height:1.45;max-width:52em'>{body}</div>"
+)
+_GREEN, _ORANGE = "#009E73", "#D55E00"
+
+
+class CheckFailed(Exception):
+    """The answer is not right yet. Raised so that nbgrader counts no points; the traceback would teach nothing."""
+
+    def _render_traceback_(self) -> list[str]:
+        # nbgrader's Validate shows nothing but this text; in a notebook the card above has said it all.
+        return (
+            str(self).splitlines()
+            if os.environ.get("NBGRADER_EXECUTION")
+            else ["Not right yet: see the message above."]
+        )
+
+
+@dataclass(frozen=True)
+class _Card:
+    """Rich where HTML is shown, plain elsewhere."""
+
+    plain: str
+    rich: str
+
+    def __repr__(self) -> str:
+        return self.plain
+
+    def _repr_html_(self) -> str:
+        return self.rich
+
+
+def check(function: Callable) -> None:
+    """Say whether ``function`` is a right answer to the exercise of its name, and if not, what it looks like.
+
+    Raises ``CheckFailed`` when it is not, so that the cell counts as failed.
+    """
+    name = _name_of(function, sys._getframe(1).f_globals)
+    verdict = _verdicts[name] = judge(function, exercise=name)
+    _show(_card(verdict))
+    if not verdict.passed:
+        raise CheckFailed(str(verdict))
+
+
+def passed(*names: str) -> bool:
+    """Whether the checks of these exercises were green in this session; says what is waited for when not.
+
+    Cells that use a student's own function start with ``if passed("momentum_step"):`` so that Run All reaches the end.
+    """
+    waiting = [n for n in names if not (n in _verdicts and _verdicts[n].passed)]
+    if waiting:
+        _show(
+            _Card(text := f"… waiting for a green check of {' and '.join(waiting)}.", f"<em>{html.escape(text)}</em>")
+        )
+    return not waiting
+
+
+def scoreboard(notebook: str) -> None:
+    """Show the exercises of ``notebook`` (its file name's first part will do) and what their checks said so far."""
+    rows = []
+    for file in nearby():
+        exercises = load(file)
+        rows = [(n, e["points"], _verdicts.get(n)) for n, e in exercises.items() if e["notebook"].startswith(notebook)]
+        if rows:
+            break
+    if not rows:
+        raise LookupError(f"No checks.json knows a notebook that starts with {notebook!r}.")
+    points, reached = sum(p for _, p, _ in rows), sum(p for _, p, v in rows if v and v.passed)
+    words = [(n, p, "✔ passed" if v and v.passed else "✘ not yet" if v else "– check not run") for n, p, v in rows]
+    total = f"{reached} of {points} points on the visible cases"
+    plain = "\n".join([*(f"{w:16} {p:>2}  {n}" for n, p, w in words), total])
+    cells = "".join(
+        f"<tr><td style='text-align:left'>{w}</td><td>{p}</td><td style='text-align:left'><code>{html.escape(n)}</code></td></tr>"
+        for n, p, w in words
+    )
+    head = "<tr><th style='text-align:left'>check</th><th>points</th><th style='text-align:left'>exercise</th></tr>"
+    _show(_Card(plain, f"<table>{head}{cells}</table><p><strong>{total}</strong></p>"))
+
+
+def _name_of(function: Callable, namespace: dict) -> str:
+    """The exercise that ``function`` answers: a name it has in the notebook counts before its ``__name__``.
+
+    Callable objects and decorated functions have no name, or another one, of their own.
+    """
+    own = getattr(function, "__name__", type(function).__name__)
+    for name in [own, *(n for n, value in namespace.items() if value is function and not n.startswith("_"))]:
+        try:
+            find_exercise(name)
+            return name
+        except LookupError:
+            continue
+    return own
+
+
+def _card(verdict: Verdict) -> _Card:
+    color, mark = (_GREEN, "✔") if verdict.passed else (_ORANGE, "✘")
+    rows = [f"<strong>{mark} {html.escape(verdict.exercise)}</strong> &nbsp; {html.escape(verdict.headline)}"]
+    rows += [html.escape(verdict.message).replace("\n", "<br>")] if verdict.message else []
+    rows += [f"<small>{html.escape(verdict.evidence)}</small>"] if verdict.evidence else []
+    return _Card(str(verdict), _CARD.format(color=color, body="<br>".join(rows)))
+
+
+def _show(card: _Card) -> None:
+    try:
+        from IPython import get_ipython
+        from IPython.display import display
+    except ImportError:
+        print(card)
+        return
+    # display() in plain Python prints the repr, too, but only when IPython is there
+    display(card) if get_ipython() else print(card)
+
+
+# --- a misspelt name ---------------------------------------------------------------------------------------------
+
+
+def explain_name_errors() -> None:
+    """In a notebook, add a sentence to the ``NameError`` of a check cell whose function does not exist."""
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return
+    if shell := get_ipython():
+        shell.set_custom_exc((NameError,), _explain)
+
+
+def _explain(shell, kind, error, trace, tb_offset=None) -> None:
+    try:
+        find_exercise(error.name or "")
+        defined = [n for n, v in shell.user_ns.items() if callable(v) and not n.startswith("_")]
+        close = difflib.get_close_matches(error.name, defined, 1)
+        hint = (
+            f"You have defined {close[0]}: is that it? Rename it." if close else "Run the cell that defines it first."
+        )
+        text = f"There is no function called {error.name} here. {hint}"
+        _show(_Card(f"✘ {text}", _CARD.format(color=_ORANGE, body=f"✘ {html.escape(text)}")))
+    except (LookupError, OSError, ValueError):
+        pass  # any other NameError explains itself
+    # The error itself is still shown: nbgrader must see that the cell failed.
+    shell.showtraceback((kind, error, trace), tb_offset=tb_offset)

@@ -1,0 +1,59 @@
+"""The instructor's side of the checks: rubrics in, recorded numbers out."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from lecture_utils.checks.exercise import Exercise
+from lecture_utils.checks.judge import FORMAT
+from lecture_utils.checks.observers import observe
+from lecture_utils.checks.traces import encode
+
+PUBLIC_SEED = 12
+
+
+def load_rubrics(folder: Path) -> dict[str, Exercise]:
+    """All exercises of the rubric files in ``folder``: each file defines a list ``EXERCISES``."""
+    exercises: dict[str, Exercise] = {}
+    for file in sorted(folder.glob("*.py")):
+        for exercise in runpy.run_path(str(file))["EXERCISES"]:
+            if exercise.name in exercises:
+                raise ValueError(f"{file}: the exercise {exercise.name} is defined twice")
+            exercises[exercise.name] = exercise
+    return exercises
+
+
+def record(exercise: Exercise) -> dict[str, Any]:
+    """What checks.json holds of an exercise: cases, and the numbers of the reference and of each wrong variant."""
+    # Through JSON and back: the reference is observed on the very numbers that students get.
+    cases = json.loads(json.dumps(exercise.cases(Random(PUBLIC_SEED))))
+
+    def traces(function: Any) -> list[dict[str, Any]]:
+        return [encode(trace) for trace in observe(function, exercise.observer, cases, exercise.settings)]
+
+    return {
+        "notebook": exercise.notebook,
+        "points": exercise.points,
+        "observer": exercise.observer,
+        "settings": exercise.settings,
+        "rtol": exercise.rtol,
+        "cases": cases,
+        "reference": traces(exercise.reference),
+        "misconceptions": [
+            {"name": m.name, "message": m.message, "credit": m.credit, "traces": traces(m.wrong)}
+            for m in exercise.misconceptions
+        ],
+    }
+
+
+def checks_json(exercises: dict[str, Exercise]) -> str:
+    """The text of checks.json: one exercise per line, in the order of the notebooks, so that a diff shows which one changed."""
+    lines = [
+        f"{json.dumps(name)}: {json.dumps(record(exercises[name]), ensure_ascii=False, separators=(',', ':'))}"
+        for name in exercises
+    ]
+    return f'{{"format": {FORMAT}, "exercises": {{\n' + ",\n".join(lines) + "\n}}\n"

@@ -1,0 +1,192 @@
+"""Set-up: from a bare Python to an environment in which the course runs. Standard library only.
+
+Runs before anything is installed, on whatever Python a newcomer has: no syntax newer than Python 3.8 here, so that
+an old Python can still be told what is wrong.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+STAMP = VENV / "lecture_utils.stamp"
+LOG = VENV / "setup.log"
+MINIMUM = (3, 11)
+NEEDED_BYTES = 2 * 1024**3  # torch's CPU build with JupyterLab; on Linux, PyPI's CUDA build takes more
+
+
+class CourseError(Exception):
+    """Something a user can mend. Its text is all that is shown."""
+
+
+def ensure(test: bool = False) -> str:
+    """The Python of an environment that satisfies the requirements, made or mended first if need be.
+
+    The running one is used when it fits. ``test`` asks for the packages of the tests as well. Raises ``CourseError``.
+    """
+    if sys.version_info < MINIMUM:
+        raise CourseError(
+            f"Python {'.'.join(map(str, MINIMUM))} or newer is needed, this is {sys.version.split()[0]}. "
+            "Install one from python.org and start the command with it, for example python3.11 -m lecture_utils."
+        )
+    if not missing(test):
+        return sys.executable
+    # A stamp that is there while this .venv's own Python misses something is out of date.
+    if Path(sys.prefix) == VENV:
+        STAMP.unlink(missing_ok=True)
+    python = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if not _stamped(test):
+        _install(python, test)
+    return str(python)
+
+
+def hand_over(command: list[str], environment: dict[str, str] | None = None) -> int:
+    """Go on as another program, so that Ctrl-C reaches that one alone; where that cannot be, run it to its end."""
+    environment = dict(os.environ) if environment is None else environment
+    if os.name == "posix":
+        sys.stdout.flush()
+        os.execve(command[0], command, environment)
+    return subprocess.run(command, env=environment, check=False).returncode
+
+
+def missing(test: bool = False) -> list[str]:
+    """The requirements that the running environment does not satisfy, as "name==version"."""
+    return [f"{name}=={version}" for name, version in pins(test).items() if not _has(name, version)]
+
+
+def pins(test: bool = False) -> dict[str, str]:
+    """Name and exact version of every direct dependency, this package included."""
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    if test:
+        lines += re.findall(r'^    "(\S+==\S+)",$', project, re.MULTILINE)
+    found = dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
+    return {"lecture_utils": re.search(r'^version = "(.+)"', project, re.MULTILINE).group(1), **found}
+
+
+def _has(name: str, version: str) -> bool:
+    try:
+        # "2.13.0+cpu" is a build of 2.13.0
+        return metadata.version(name).partition("+")[0] == version
+    except metadata.PackageNotFoundError:
+        return False
+
+
+def _digest() -> str:
+    files = [ROOT / "requirements.txt", ROOT / "pyproject.toml"]
+    return hashlib.sha256(b"".join(f.read_bytes() for f in files) + str(ROOT).encode()).hexdigest()
+
+
+def _stamped(test: bool) -> bool:
+    """Whether .venv was finished for these very requirement files; written last, so never by half a set-up."""
+    try:
+        digest, *extras = STAMP.read_text(encoding="utf-8").split()
+    except (OSError, ValueError):
+        return False
+    return digest == _digest() and (not test or "test" in extras)
+
+
+def _install(python: Path, test: bool) -> None:
+    print(f"Setting up the course in {VENV} (a few minutes, once) …", flush=True)
+    free = shutil.disk_usage(ROOT).free
+    if free < NEEDED_BYTES:
+        raise CourseError(
+            f"Only {free / 1024**3:.1f} GB are free on the disk of {ROOT}, about {NEEDED_BYTES / 1024**3:.0f} GB are "
+            "needed. Make room, then start the same command again: it goes on where it stopped."
+        )
+    was_test = STAMP.exists() and "test" in STAMP.read_text(encoding="utf-8").split()
+    STAMP.unlink(missing_ok=True)
+    if (
+        subprocess.run([str(python), "-m", "pip", "--version"], capture_output=True, check=False).returncode
+        if python.exists()
+        else True
+    ):
+        made = subprocess.run(
+            [sys.executable, "-m", "venv", "--clear", str(VENV)], capture_output=True, text=True, check=False
+        )
+        if made.returncode:
+            raise CourseError(_advice(made.stdout + made.stderr))
+    target = ["-e", f"{ROOT}[test]"] if test or was_test else []
+    command = [
+        str(python),
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--no-input",
+        "-r",
+        "requirements.txt",
+    ]
+    output = _run_with_progress(command + target)
+    if output is not None:
+        raise CourseError(_advice(output))
+    STAMP.write_text(_digest() + (" test" if test or was_test else ""), encoding="utf-8")
+
+
+def _run_with_progress(command: list[str]) -> str | None:
+    """Run pip with one line of progress; the whole output goes to a log. None when it worked, else the output."""
+    width = shutil.get_terminal_size().columns - 1
+    lines = []
+    with LOG.open("w", encoding="utf-8") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+        )
+        try:
+            for line in process.stdout:
+                log.write(line)
+                lines.append(line)
+                if line.lstrip().startswith(("Collecting", "Downloading", "Using cached", "Installing")):
+                    short = f"  {len(lines):4}  {line.strip()}"[:width]
+                    print(
+                        f"\r{short:<{width}}" if sys.stdout.isatty() else short,
+                        end="" if sys.stdout.isatty() else "\n",
+                        flush=True,
+                    )
+        except KeyboardInterrupt:
+            process.terminate()
+            raise
+        finally:
+            process.wait()
+            if sys.stdout.isatty():
+                print("\r" + " " * width + "\r", end="")
+    return "".join(lines) if process.returncode else None
+
+
+def _advice(output: str) -> str:
+    """One sentence on what went wrong and what to do, for the output of a set-up step that failed."""
+    causes = [
+        ("No space left on device", "The disk is full. Make room, then start the same command again."),
+        ("ensurepip", "This Python cannot make environments. On Debian or Ubuntu: sudo apt install python3-venv"),
+        ("Permission denied", f"The folder {ROOT} cannot be written to. Copy the course to a folder of your own."),
+        (
+            "No matching distribution|Could not find a version",
+            "A package has no version for this Python or system. Python 3.11, 64 bit, works everywhere: "
+            "delete the .venv folder and start the command with it.",
+        ),
+    ]
+    # Without a network pip says both "connection" and "no matching distribution": the first is the cause.
+    network = "NewConnectionError|ConnectionError|Temporary failure in name resolution|getaddrinfo failed|ReadTimeout|SSLError|ProxyError"
+    causes.insert(
+        1, (network, "The package index cannot be reached. Connect to the internet, then start the same command again.")
+    )
+    for pattern, advice in causes:
+        if re.search(pattern, output):
+            return f"Set-up failed: {advice} (The log is {LOG}.)" if LOG.exists() else f"Set-up failed: {advice}"
+    last = next((line for line in reversed(output.splitlines()) if line.strip()), "no output")
+    return (
+        f"Set-up failed: {last.strip()} Start the same command again; if it fails again, send {LOG} to your instructor."
+    )
