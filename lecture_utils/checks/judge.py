@@ -78,7 +78,10 @@ def _where(got: Trace, expected: Trace, case: dict, rtol: float, agreeing: int, 
     """How far a trace agrees, the first number that differs, and the (kind, sentence) of a problem, if that is why."""
     described = f"Case: {case['text']}."
     i = first_difference(got, expected, rtol)
-    if i is None or i >= len(got.entries):  # all that came back is right, then it ended
+    here = (
+        got.problem and i is not None and i < len(got.entries) and got.entries[i][0].startswith(got.problem.place + ":")
+    )
+    if i is None or i >= len(got.entries) or here:  # it ended while all was right, or in the very step that differs
         if problem := got.problem:
             headline = "not written yet" if problem.kind == "not_written" else f"{problem.place or 'the call'} fails"
             return headline, "" if problem.kind in ("not_written", "arity") else described, (problem.kind, str(problem))

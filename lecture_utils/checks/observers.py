@@ -148,9 +148,10 @@ def _unpack(result: Any, returns: list[str]) -> list:
         raise Problem("generator", "It is a generator. Use `return`, not `yield`.")
     if isinstance(result, (tuple, list)) and len(result) == len(returns):
         return list(result)
-    got = f"{len(result)} things" if isinstance(result, (tuple, list)) else f"one {type(result).__name__}"
+    many = len(result) if isinstance(result, (tuple, list)) else 1
     raise Problem(
-        "count", f"It must return {len(returns)} things, ({', '.join(returns)}), in this order; yours returns {got}."
+        "too_many" if many > len(returns) else "too_few",
+        f"It must return {len(returns)} things, ({', '.join(returns)}), in this order; yours returns {many}.",
     )
 
 

@@ -1,0 +1,216 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     notebook_metadata_filter: -jupytext.text_representation
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 0  Start here
+#
+# In twenty minutes you will have run a cell, written your first update rule, been told what is wrong with a bad one, and seen your own rule walk downhill.
+#
+# **20 minutes · 1 point.** Afterwards you can
+#
+# - work through a notebook of this course: predict, run, write, check, hand in;
+# - read what a check says, also when your code crashes;
+# - find any symbol of the lecture in the papers and in PyTorch.
+
+# %% [markdown]
+# ## 0.1  A notebook is run from top to bottom
+#
+# A grey cell holds code. Click into it and press **Shift + Enter**: it runs, its result appears below, and the next cell is selected. Cells share their variables, so run them in order.
+# When something looks odd, choose **Kernel → Restart Kernel and Run All Cells…** in the menu: it is always safe. Exercises you have not written yet say so, and the rest goes on.
+#
+# The next cell is the set-up cell. Every notebook has one.
+
+# %%
+import torch
+
+from lecture_utils import figures
+from lecture_utils.checks import check, judge, passed, scoreboard
+from lecture_utils.landscapes import RAVINE, descend
+
+figures.setup()
+
+# %% [markdown]
+# Everything here runs on a laptop's processor in seconds. Where your machine has a graphics card that PyTorch can use, the notebooks use it.
+
+# %% tags=["nbval-ignore-output", "demo"]
+from lecture_utils.devices import describe, pick_device
+
+print(describe(pick_device()))
+
+# %% [markdown]
+# ## 0.2  First predict, then run
+#
+# Where a cell is worth a thought, a question stands before it, marked **Predict**. Answer it before you press Shift + Enter, on paper or in your head.
+# A wrong prediction is the best thing that can happen: you will remember the answer.
+#
+# **Predict.** We minimise $L(w) = w^2$, starting at $w = 1$, with ten steps of gradient descent and learning rate $\eta = 1.1$. Where do we end: near 0, at 1, or far away?
+
+# %% tags=["demo"]
+w = 1.0
+for step in range(10):
+    w = w - 1.1 * 2 * w  # the gradient of w² is 2w
+    print(f"step {step + 1:2}   w = {w:6.3f}")
+
+# %% [markdown]
+# **Read the numbers.** Each step multiplies $w$ by $1 - 1.1\cdot 2 = -1.2$: we jump across the minimum and land a little further out every time. After ten steps $w = 1.2^{10} \approx 6.2$.
+# A step can be too long even when its direction is right. Half of this lecture is about that sentence.
+
+# %% [markdown]
+# ## 0.3  You write the update rules
+#
+# Gradient descent moves the weights against the gradient of the loss:
+#
+# $$w \leftarrow w - \eta\,\nabla L(w)$$
+#
+# $w$ are the weights (PyTorch: a parameter `p`), $\nabla L(w)$ is the gradient (`p.grad`), $\eta$ is the learning rate (`lr`).
+#
+# **Exercise 0.1 (1 point).** Write one step of gradient descent. Replace the lines `# YOUR CODE HERE` and `raise NotImplementedError()`. The weights and the gradient are tensors of one shape, whatever it is, so no loop is needed.
+
+
+# %% nbgrader={"grade": false, "grade_id": "gradient_step-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def gradient_step(w, grad, lr):
+    """One step of gradient descent.
+
+    w, grad: tensors of one shape.   lr: the learning rate, a float.
+    Returns the new w, a tensor of the same shape.
+    """
+    ### BEGIN SOLUTION
+    return w - lr * grad
+    ### END SOLUTION
+
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>The gradient points uphill. You want to go down.</details>
+# <details><summary>Hint 2</summary>How far? The learning rate times the gradient.</details>
+# <details><summary>Hint 3</summary>The function must hand the new weights back: a line <code>return w …</code> with a minus sign.</details>
+#
+# Now run the check. You may run it as often as you like; it costs nothing.
+
+# %% nbgrader={"grade": true, "grade_id": "gradient_step", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false} tags=["raises-exception"]
+check(gradient_step)
+
+# %% [markdown]
+# ## 0.4  A check tells you which mistake it looks like
+#
+# It calls your function on several cases, for several steps each, and compares what comes back with recorded numbers. It also knows the numbers of the usual slips. Here are four answers that are not right, and what the check says to each.
+
+
+# %% tags=["demo"]
+def uphill(w, grad, lr):
+    return w + lr * grad
+
+
+def forgets_to_return(w, grad, lr):
+    w = w - lr * grad
+
+
+def crashes(w, grad, lr):
+    return w - lr * gradient  # there is no such name
+
+
+def not_written(w, grad, lr):
+    raise NotImplementedError()
+
+
+for answer in (uphill, forgets_to_return, crashes, not_written):
+    print(judge(answer, "gradient_step"), end="\n\n")
+
+# %% [markdown]
+# **How to read it.** The first line says how far your answer agrees. Then comes the likely mistake, or the line of your code that failed. The last line shows one number of one case, so that you can redo it by hand.
+#
+# A green check means: right on the visible cases. When your work is graded, more cases are drawn with other numbers, so an answer that only fits the visible ones will not do.
+# Different ways to write a right answer are all fine: in place, in another order, with NumPy.
+
+# %% [markdown]
+# ## 0.5  Then your rule goes to work
+#
+# After a check your own function is used for something. Those cells wait for the green check. Here your `gradient_step` walks down a ravine, a valley that is steep on its sides and flat along its floor. You will meet it again in notebook 4.
+#
+# **Predict.** One walk has a learning rate of 0.02, the other 0.075. Which one zigzags, and which one gets further?
+
+# %% tags=["demo"]
+if passed("gradient_step"):
+    paths = {f"lr = {lr}": descend(RAVINE, gradient_step, RAVINE.start, 30, lr=lr) for lr in (0.02, 0.075)}
+    figures.trajectories(
+        RAVINE,
+        paths,
+        alt="Two paths of gradient descent in a ravine. With rate 0.02 the path first drops to the floor, then creeps along it. "
+        "With rate 0.075 it jumps from wall to wall but gets much further along the floor.",
+    )
+    for name, path in paths.items():
+        print(f"{name:10}  distance to the minimum after 30 steps: {path[-1].norm():.2f}")
+
+# %% [markdown]
+# **Read the figure.** The larger rate zigzags between the walls, and still ends far closer to the minimum: along the floor every step is longer. The zigzag is the price. Momentum (notebook 4) wants the one without the other.
+
+# %% [markdown]
+# ## 0.6  Hand in
+#
+# 1. **Kernel → Restart Kernel and Run All Cells…**, then look at the scoreboard at the end of each notebook.
+# 2. Press **Validate** in the notebook's toolbar. It runs a fresh copy of your notebook and lists each check that is not green yet.
+# 3. Save, and hand in the `.ipynb` file under its own name. Do not delete or copy the check cells; if you changed one by accident, grading restores it.
+#
+# Points come from the checks, with new numbers. A few questions are read by a person, and say so.
+
+# %% [markdown]
+# ## 0.7  One notation, and where else you meet it
+#
+# The notebooks keep to the lecture's letters. Papers and PyTorch often use the same letter for something else. Come back to this table whenever a formula looks strange.
+#
+# | meaning | lecture | papers | PyTorch |
+# |:--|:--|:--|:--|
+# | weights | $w$ | $\theta$, $x$ | a parameter `p` |
+# | gradient of the loss | $\nabla L$, $\partial L/\partial w$ | $g$ | `p.grad` |
+# | learning rate | $\eta$ | $\alpha$ (Adam), $\varepsilon$ (Sutskever) | `lr` |
+# | momentum | $\alpha$ | $\mu$, $\beta$ | `momentum` in `SGD` and `RMSprop` |
+# | velocity, the step to be subtracted | $\Delta$ | $-v$ | `momentum_buffer` times `lr` |
+# | local gain | $g_{ij}$ | $g$ | – |
+# | mean square of the gradient | $r$ | $v$, $E[g^2]$ | `square_avg`, `exp_avg_sq` |
+# | its decay | $\beta$ | $\rho$, $\gamma$, $\beta_2$ | **`alpha`** in `RMSprop`, `betas[1]` in `Adam` |
+# | Adam's mean gradient, its decay | $m$, $\alpha$ | $m$, $\beta_1$ | `exp_avg`, `betas[0]` |
+# | small number against division by zero | $\epsilon$ | $\epsilon$ | `eps` |
+# | batch size | $B$ | $m$, $B$ | `batch_size` |
+# | curvature, and largest ÷ smallest | $h$, $\kappa$ | $\lambda$, $\kappa$ | – |
+# | decay of the learning rate | $k$ | $k$, $\lambda$ | `gamma` $= e^{-k}$ in `ExponentialLR` |
+#
+# > Lecture notes ▸ corrected: the notes call Adam's two decays the $\alpha$ and $\beta$ "of RMSProp". In `torch.optim.RMSprop` the argument `alpha` is the lecture's $\beta$, and the lecture's $\alpha$ is called `momentum`.
+
+# %% [markdown]
+# ## 0.8  The way through
+#
+# | notebook | you will be able to | minutes |
+# |:--|:--|--:|
+# | 0 Start here | use all the others | 20 |
+# | 1 Minibatch noise | measure the noise of a gradient and say what it costs | 60 |
+# | 2 Learning-rate decay | choose a decay and know when it helps | 60 |
+# | 3 Schedulers | predict, plot and resume a schedule | 60 |
+# | 4 [Momentum and Nesterov](04_momentum_nesterov.ipynb) | write both and say when they help | 75 |
+# | 5 Gains and RMSProp | give each weight its own rate | 60 |
+# | 6 Adam | write it, with its correction, as a PyTorch optimizer | 75 |
+# | 7 Optimizers in PyTorch | compare optimizers fairly | 75 |
+# | 8 Midterm practice | answer the five kinds of question | 60 |
+#
+# They build on each other, but each can be run alone. One data set (8 × 8 pictures of handwritten digits), one small network, one noisy quadratic and one ravine come back all the time: what changes between two figures is the idea.
+
+# %% [markdown]
+# ## What to remember
+#
+# - Predict, run, read, write, check, use.
+# - A check names the likely mistake; a green one still has hidden cases.
+# - $w \leftarrow w - \eta\,\nabla L(w)$. A step can have the right direction and be too long.
+
+# %%
+scoreboard("00")
+
+# %% [markdown]
+# **Reference.** The digits: E. Alpaydin and C. Kaynak, *Optical Recognition of Handwritten Digits*, UCI Machine Learning Repository, 1998; shipped with [scikit-learn](https://scikit-learn.org/stable/modules/generated/sklearn.datasets.load_digits.html).
+#
+# **Next:** [4 Momentum and Nesterov](04_momentum_nesterov.ipynb)

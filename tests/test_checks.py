@@ -1,0 +1,314 @@
+"""What a check says: to right answers in any shape, and to everything that can go wrong."""
+
+import functools
+import json
+import operator
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lecture_utils.checks import judge
+
+# --- right answers, written differently --------------------------------------------------------------------------
+
+
+def in_place(w, grad, delta, lr, alpha):
+    delta.mul_(alpha).add_(grad, alpha=lr)
+    w -= delta
+    return w, delta
+
+
+def destroys_its_arguments(w, grad, delta, lr, alpha):
+    result = w - alpha * delta - lr * grad, alpha * delta + lr * grad
+    for tensor in (w, grad, delta):
+        tensor.fill_(7)
+    return result
+
+
+def as_list(w, grad, delta, lr, alpha):
+    delta = alpha * delta + lr * grad
+    return [w - delta, delta]
+
+
+def through_numpy(w, grad, delta, lr, alpha):
+    delta = alpha * delta.numpy() + lr * grad.numpy()
+    return w.numpy() - delta, delta
+
+
+def with_other_names(weights, g, v, eta, a):
+    v = a * v + eta * g
+    return weights - v, v
+
+
+def with_default(w, grad, delta, lr, alpha=0.9):
+    delta = alpha * delta + lr * grad
+    return w - delta, delta
+
+
+def with_stars(*args):
+    return in_place(*args)
+
+
+def tracked(w, grad, delta, lr, alpha):
+    w = w.requires_grad_()
+    delta = alpha * delta + lr * grad
+    return w - delta, delta
+
+
+class Rule:
+    def __call__(self, w, grad, delta, lr, alpha):
+        return as_list(w, grad, delta, lr, alpha)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        in_place,
+        destroys_its_arguments,
+        as_list,
+        through_numpy,
+        with_other_names,
+        with_default,
+        with_stars,
+        tracked,
+        Rule(),
+        Rule().__call__,
+        functools.partial(as_list),
+        torch.no_grad()(as_list),
+    ],
+    ids=str,
+)
+def test_right_answers_pass_however_they_are_written(answer, checks_file):
+    verdict = judge(answer, "momentum_step", checks_file)
+    assert verdict.passed, str(verdict)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda lr, alpha: lr / (1 - alpha),
+        lambda lr, alpha: torch.tensor(lr) / (1 - alpha),
+        lambda lr, alpha: np.float32(lr) / np.float32(1 - alpha),
+        lambda lr, alpha: float(lr * sum(alpha**k for k in range(5000))),
+        lambda lr, alpha: np.array(lr / (1 - alpha)),
+    ],
+)
+def test_scalars_may_be_floats_or_tensors(answer, checks_file):
+    assert judge(answer, "effective_learning_rate", checks_file).passed
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda alpha, steps: [alpha ** (steps - 1 - i) for i in range(steps)],
+        lambda alpha, steps: torch.tensor([alpha**i for i in range(steps)]).flip(0),
+        lambda alpha, steps: alpha ** np.arange(steps)[::-1],
+        lambda alpha, steps: alpha ** torch.arange(steps - 1, -1, -1),
+    ],
+)
+def test_tensors_may_be_lists_or_arrays(answer, checks_file):
+    assert judge(answer, "velocity_weights", checks_file).passed
+
+
+def test_eigenvalues_may_come_from_a_solver_in_single_precision(checks_file):
+    def radius(lr, alpha, curvature):
+        matrix = torch.tensor([[1 - lr * curvature, -alpha], [lr * curvature, alpha]])
+        return torch.linalg.eigvals(matrix).abs().max()
+
+    assert judge(radius, "spectral_radius", checks_file).passed
+
+
+TERMS = st.permutations(["alpha * delta", "lr * grad"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    inner=TERMS,
+    scale=st.sampled_from([1.0, 2.0, 0.1, 3.7, 1e3]),
+    split=st.floats(-3, 3),
+    order=st.sampled_from(["w - new", "-(new - w)", "w + (-1) * new", "w - 0.5 * new - 0.5 * new"]),
+)
+def test_algebraically_equal_rewrites_pass(checks_file, inner, scale, split, order):
+    """Sums in another order, scaled back and forth, or split in two."""
+    body = f"({inner[0]} + {inner[1]}) * {scale} / {scale} + {split} * lr * grad - {split} * lr * grad"
+    step = f"lambda w, grad, delta, lr, alpha: (lambda new: ({order}, new))({body})"
+    verdict = judge(eval(step), "momentum_step", checks_file)
+    assert verdict.passed, str(verdict)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    ahead=st.sampled_from(["w - alpha * delta", "w + alpha * (-delta)", "-(alpha * delta - w)", "w - delta * alpha"]),
+    final=st.sampled_from(["w - new", "ahead - lr * g", "w - alpha * delta - lr * g"]),
+)
+def test_nesterov_may_be_written_from_the_look_ahead_point(checks_file, ahead, final):
+    def step(w, grad_fn, delta, lr, alpha):
+        scope = {"w": w, "delta": delta, "lr": lr, "alpha": alpha}
+        scope["ahead"] = eval(ahead, scope)
+        scope["g"] = grad_fn(scope["ahead"])
+        scope["new"] = eval("alpha * delta + lr * g", scope)
+        return eval(final, scope), scope["new"]
+
+    assert judge(step, "nesterov_step", checks_file).passed
+
+
+# --- wrong answers: each kind has its own sentence ---------------------------------------------------------------
+
+
+def generator_for_tuple(w, grad, delta, lr, alpha):
+    yield w
+    yield delta
+
+
+def crashes(w, grad, delta, lr, alpha):
+    velocity = alpha * delta
+    return w - velocity - lr * gradient  # noqa: F821  (that is the mistake)
+
+
+def leaves(w, grad, delta, lr, alpha):
+    raise SystemExit(3)
+
+
+def shrinks(w, grad, delta, lr, alpha):
+    delta = alpha * delta + lr * grad
+    return (w - delta).sum(), delta
+
+
+BAD = {
+    "untouched": (
+        lambda w, grad, delta, lr, alpha: exec("raise NotImplementedError()"),
+        "not_written",
+        "Not written yet",
+    ),
+    "name error": (crashes, "crashed", "The line is: return w - velocity - lr * gradient"),
+    "exit": (leaves, "crashed", "SystemExit"),
+    "wrong shape": (shrinks, "shape", "wrong shape: expected (3,), got ()"),
+    "none": (lambda w, grad, delta, lr, alpha: None, "none", "returns None"),
+    "none inside": (lambda w, grad, delta, lr, alpha: (w, None), "none", "The returned delta is None"),
+    "single precision": (
+        lambda w, grad, delta, lr, alpha: tuple(t.float() for t in as_list(w, grad, delta, lr, alpha)),
+        "dtype",
+        "is float32, but w came in as float64",
+    ),
+    "integers": (lambda w, grad, delta, lr, alpha: (w.long(), delta), "dtype", "is int64"),
+    "nan": (lambda w, grad, delta, lr, alpha: (w / 0 * 0, delta), "nonfinite", "nan or inf"),
+    "generator": (generator_for_tuple, "generator", "not `yield`"),
+    "too few arguments": (lambda w, grad, delta, lr: (w, delta), "arity", "but yours takes (w, grad, delta, lr)"),
+    "too many arguments": (lambda w, grad, delta, lr, alpha, beta: w, "arity", "5 arguments"),
+    "three results": (lambda w, grad, delta, lr, alpha: (w, delta, lr), "too_many", "2 things, (w, delta)"),
+    "text": (lambda w, grad, delta, lr, alpha: ("w", delta), "type", "of type str"),
+    "a function": (lambda w, grad, delta, lr, alpha: (w.sum, delta), "type", "meant to be called"),
+    "complex": (lambda w, grad, delta, lr, alpha: (w * 1j, delta), "complex", "complex number"),
+    "ragged list": (lambda w, grad, delta, lr, alpha: ([w, [w, w]], delta), "type", "different shapes"),
+}
+
+
+@pytest.mark.parametrize(("answer", "kind", "sentence"), BAD.values(), ids=BAD)
+def test_each_kind_of_bad_answer_has_its_own_sentence(answer, kind, sentence, checks_file):
+    verdict = judge(answer, "momentum_step", checks_file)
+    assert verdict.kind == kind
+    assert verdict.misconception is None
+    assert verdict.credit == 0
+    assert sentence in str(verdict)
+
+
+def test_endless_loop_is_stopped_with_a_message(checks_file):
+    def forever(w, grad, delta, lr, alpha):
+        while True:
+            try:
+                delta = alpha * delta
+            except Exception:
+                pass
+
+    verdict = judge(forever, "momentum_step", checks_file, limit=0.2)
+    assert verdict.kind == "timeout"
+    assert "loop that never ends" in verdict.message
+
+
+def test_two_mistakes_at_once_are_wrong_without_a_name(checks_file):
+    def twice_wrong(w, grad, delta, lr, alpha):
+        delta = (1 - alpha) * delta + alpha * grad
+        return w + delta, delta
+
+    verdict = judge(twice_wrong, "momentum_step", checks_file)
+    assert (verdict.kind, verdict.misconception) == ("different", None)
+    assert "Expected w[" in verdict.evidence
+
+
+def test_first_wrong_step_is_told(checks_file):
+    calls = []
+
+    def forgets_later(w, grad, delta, lr, alpha):
+        calls.append(1)
+        delta = alpha * delta + lr * grad * (1 if len(calls) <= 4 else 2)  # two tensors take turns
+        return w - delta, delta
+
+    verdict = judge(forgets_later, "momentum_step", checks_file)
+    assert verdict.headline.startswith("step 2 agrees, step 3 does not")
+
+
+def test_state_kept_outside_the_arguments_does_not_pass(checks_file):
+    memory = {}
+
+    def keeps_its_own(w, grad, delta, lr, alpha):
+        memory["v"] = alpha * memory.get("v", delta) + lr * grad
+        return w - memory["v"], memory["v"]
+
+    assert not judge(keeps_its_own, "momentum_step", checks_file).passed
+
+
+def test_evidence_shows_digits_that_differ(checks_file):
+    def slightly_off(lr, alpha):
+        return lr / (1 - alpha) * 1.0001
+
+    verdict = judge(slightly_off, "effective_learning_rate", checks_file)
+    expected, got = verdict.evidence.split("Expected = ")[1].split(", got ")
+    assert expected != got
+
+
+# --- where the numbers come from ---------------------------------------------------------------------------------
+
+
+def test_finds_the_file_beside_and_above_the_working_folder(checks_file, tmp_path, monkeypatch):
+    release = tmp_path / "notebooks" / "lecture12"
+    release.mkdir(parents=True)
+    (release / "checks.json").write_text(checks_file.read_text(encoding="utf-8"), encoding="utf-8")
+    for folder in (tmp_path, release, tmp_path / "solutions"):
+        folder.mkdir(exist_ok=True)
+        monkeypatch.chdir(folder)
+        assert judge(operator.add, "effective_learning_rate").kind == "different"
+
+
+def test_unknown_exercise_is_a_lookup_error_with_a_suggestion(checks_file):
+    with pytest.raises(LookupError, match="Did you mean momentum_step"):
+        judge(as_list, "momentum_stp", checks_file)
+
+
+def test_missing_file_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nbgrader_config.py").touch()  # the search ends at a course's root
+    with pytest.raises(FileNotFoundError, match="belongs beside the notebook"):
+        judge(as_list, "momentum_step")
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"format": 1}', '{"format": 99, "exercises": {}}', "[]", "\xff"])
+def test_corrupt_file_says_what_to_do(tmp_path, text):
+    file = tmp_path / "checks.json"
+    file.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError, match="Take checks.json from the course's zip file again"):
+        judge(as_list, "momentum_step", file)
+
+
+def test_what_cannot_be_called_is_a_type_error(checks_file):
+    with pytest.raises(TypeError, match="the function momentum_step itself"):
+        judge(torch.tensor(1.0), "momentum_step", checks_file)
+
+
+def test_recorded_numbers_are_strict_json(checks_file):
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    json.loads(checks_file.read_text(encoding="utf-8"), parse_constant=refuse)

@@ -1,0 +1,155 @@
+"""Set-up: what is made, what is left alone, and what a newcomer is told when it cannot work."""
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from lecture_utils import environment
+from lecture_utils.environment import ROOT, CourseError, ensure, missing, pins
+
+
+@pytest.fixture
+def course(tmp_path, monkeypatch):
+    """A course folder of its own, in which no environment stands and this Python satisfies nothing."""
+    for name in ("requirements.txt", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    monkeypatch.setattr(environment, "ROOT", tmp_path)
+    for name, path in {"VENV": ".venv", "STAMP": ".venv/lecture_utils.stamp", "LOG": ".venv/setup.log"}.items():
+        monkeypatch.setattr(environment, name, tmp_path / path)
+    monkeypatch.setattr(environment, "missing", lambda test=False: ["torch==0"])
+    return tmp_path
+
+
+def fake_pip(monkeypatch, output="", code=0):
+    """A pip that prints ``output``, and a venv that costs nothing."""
+    installs = []
+
+    def run(command, **_):
+        installs.append(command)
+        environment.LOG.parent.mkdir(exist_ok=True)
+        environment.LOG.write_text(output, encoding="utf-8")
+        return output if code else None
+
+    def make(command, **_):
+        if "venv" in command:
+            (environment.VENV / "bin").mkdir(parents=True, exist_ok=True)
+            (environment.VENV / "bin" / "python").touch()
+        return SimpleNamespace(returncode=0, stdout="", stderr="")
+
+    monkeypatch.setattr(environment, "_run_with_progress", run)
+    monkeypatch.setattr(environment.subprocess, "run", make)
+    return installs
+
+
+def test_this_environment_satisfies_the_requirements_and_is_used():
+    assert missing(test=True) == []
+    assert ensure(test=True) == sys.executable
+
+
+def test_every_pin_is_exact_and_installed():
+    assert pins()["torch"] == "2.13.0"
+    assert "pytest" in pins(test=True)
+    assert "pytest" not in pins()
+    for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines():
+        assert line.startswith(("#", "-e .")) or "==" in line, line
+
+
+def test_second_start_installs_nothing(course, monkeypatch):
+    installs = fake_pip(monkeypatch)
+    first = ensure()
+    assert ensure() == first
+    assert len(installs) == 1
+
+
+def test_changed_requirements_install_again(course, monkeypatch):
+    installs = fake_pip(monkeypatch)
+    ensure()
+    with (course / "requirements.txt").open("a") as file:
+        file.write("tqdm==1.0\n")
+    ensure()
+    assert len(installs) == 2
+
+
+def test_packages_of_the_tests_are_added_only_when_asked_for(course, monkeypatch):
+    installs = fake_pip(monkeypatch)
+    ensure()
+    ensure(test=True)
+    ensure()
+    assert [any("[test]" in word for word in command) for command in installs] == [False, True]
+
+
+def test_interrupted_setup_is_finished_by_the_next_start(course, monkeypatch):
+    installs = fake_pip(monkeypatch)
+
+    def interrupted(command):
+        raise KeyboardInterrupt
+
+    working = environment._run_with_progress
+    monkeypatch.setattr(environment, "_run_with_progress", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ensure()
+    assert not environment.STAMP.exists()
+    monkeypatch.setattr(environment, "_run_with_progress", working)
+    ensure()
+    assert len(installs) == 1
+    assert environment.STAMP.exists()
+
+
+@pytest.mark.parametrize(
+    ("output", "advice"),
+    [
+        ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "disk is full"),
+        (
+            "WARNING: Retrying after connection broken by 'NewConnectionError('…')'\n"
+            "ERROR: No matching distribution found for torch==2.13.0",
+            "Connect to the internet",
+        ),
+        ("ERROR: No matching distribution found for torch==2.13.0", "no version for this Python or system"),
+        ("PermissionError: [Errno 13] Permission denied: '.venv'", "cannot be written to"),
+        ("The virtual environment was not created because ensurepip is not available.", "python3-venv"),
+        ("ERROR: something nobody foresaw", "something nobody foresaw"),
+    ],
+)
+def test_a_failed_setup_says_what_to_do(course, monkeypatch, output, advice):
+    fake_pip(monkeypatch, output, code=1)
+    with pytest.raises(CourseError, match=advice):
+        ensure()
+    assert not environment.STAMP.exists()
+
+
+def test_a_full_disk_is_told_before_anything_is_made(course, monkeypatch):
+    monkeypatch.setattr(environment.shutil, "disk_usage", lambda _: SimpleNamespace(free=10**8))
+    with pytest.raises(CourseError, match="Make room"):
+        ensure()
+    assert not environment.VENV.exists()
+
+
+def test_an_old_python_is_told_which_one_is_needed(monkeypatch):
+    monkeypatch.setattr(environment.sys, "version_info", (3, 9, 0))
+    with pytest.raises(CourseError, match=r"Python 3.11 or newer is needed"):
+        ensure()
+
+
+@pytest.mark.parametrize("file", ["__init__.py", "__main__.py", "environment.py"])
+def test_setup_code_is_read_by_an_old_python_and_needs_nothing_installed(file):
+    tree = ast.parse((ROOT / "lecture_utils" / file).read_text(encoding="utf-8"), feature_version=(3, 8))
+    top = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    modules = {name.name for node in top if isinstance(node, ast.Import) for name in node.names}
+    modules |= {node.module for node in top if isinstance(node, ast.ImportFrom)}
+    assert modules <= {*sys.stdlib_module_names, "importlib", "lecture_utils.environment"}
+
+
+def test_an_unknown_command_or_notebook_is_an_error():
+    command = [sys.executable, "-m", "lecture_utils"]
+    for arguments, sentence in {("bild",): "invalid choice", ("build", "99"): "No source starts with 99"}.items():
+        run = subprocess.run(
+            [*command, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, env=dict(os.environ)
+        )
+        assert run.returncode
+        assert sentence in run.stderr
+        assert "Traceback" not in run.stderr

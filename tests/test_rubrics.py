@@ -1,0 +1,105 @@
+"""Every exercise: its reference is right, and every misconception is wrong in its own way and is named."""
+
+from itertools import combinations
+from random import Random
+
+import pytest
+from conftest import EXERCISES
+
+from lecture_utils.checks import judge
+from lecture_utils.checks.judge import load
+from lecture_utils.checks.observers import observe
+from lecture_utils.checks.record import record
+from lecture_utils.checks.traces import decode, same
+
+MISCONCEPTIONS = [(e, m) for e in EXERCISES.values() for m in e.misconceptions]
+
+
+def by_name(pair):
+    return f"{pair[0].name}-{pair[1].name}"
+
+
+def traces(exercise, function, cases):
+    return observe(function, exercise.observer, cases, exercise.settings)
+
+
+def equal(exercise, one, other):
+    return all(same(a, b, exercise.rtol) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
+def test_reference_passes(exercise, checks_file):
+    verdict = judge(exercise.reference, exercise.name, checks_file)
+    assert verdict.passed
+    assert verdict.credit == 1
+
+
+@pytest.mark.parametrize("pair", MISCONCEPTIONS, ids=by_name)
+def test_misconception_is_named(pair, checks_file):
+    exercise, wrong = pair
+    verdict = judge(wrong.wrong, exercise.name, checks_file)
+    assert not verdict.passed
+    messages = {m.name: m.message for m in exercise.misconceptions}
+    assert messages[verdict.misconception] == wrong.message
+    assert verdict.credit == wrong.credit < 1
+
+
+@pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
+def test_misconceptions_differ_from_each_other(exercise):
+    recorded = record(exercise)["misconceptions"]
+    for a, b in combinations(recorded, 2):
+        alike = all(same(decode(x), decode(y), exercise.rtol) for x, y in zip(a["traces"], b["traces"], strict=True))
+        assert not alike or a["message"] == b["message"], (a["name"], b["name"])
+
+
+@pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
+def test_hidden_cases_also_tell_right_from_wrong(exercise):
+    for seed in range(20):
+        cases = exercise.cases(Random(f"hidden {seed}"))
+        right = traces(exercise, exercise.reference, cases)
+        assert not any(t.problem for t in right), seed
+        for wrong in exercise.misconceptions:
+            assert not equal(exercise, traces(exercise, wrong.wrong, cases), right), (wrong.name, seed)
+
+
+@pytest.mark.parametrize("name", [n for n, e in EXERCISES.items() if e.observer == "steps"])
+def test_stepping_cases_are_hard_enough(name):
+    cases = EXERCISES[name].cases(Random(1))
+    shapes = {str(shape(t["w"])) for c in cases for t in c["start"]}
+    assert len(shapes) >= 2
+    assert "()" in shapes or any(len(c["start"]) > 1 for c in cases)
+    assert all(c["steps"] >= 5 for c in cases)
+    assert any(isinstance(h, list) and len(set(h)) > 1 for c in cases for h in c["hyper"].values())
+
+
+def shape(numbers):
+    return (len(numbers), *shape(numbers[0])) if isinstance(numbers, list) else ()
+
+
+@pytest.mark.parametrize("pair", MISCONCEPTIONS, ids=by_name)
+def test_message_does_not_show_the_line(pair):
+    message = pair[1].message
+    assert "return w" not in message
+    assert " = alpha * " not in message
+
+
+def test_recorded_file_holds_no_code(checks_file):
+    text = checks_file.read_text(encoding="utf-8")
+    assert "lambda" not in text
+    assert "def " not in text
+    assert set(load(checks_file)) == set(EXERCISES)
+
+
+def test_every_mistake_of_the_course_plan_is_there():
+    """The mistakes that the course promises to name, by exercise."""
+    promised = {
+        "gradient_step": "uphill lr_forgotten nothing_returned",
+        "momentum_step": "torch_form ema sign velocity_not_returned old_velocity alpha_on_gradient",
+        "velocity_weights": "ema newest_first off_by_one",
+        "torch_momentum_step": "lecture_form dampened_first_step dampening_on_buffer",
+        "nesterov_step": "gradient_at_w wrong_side look_ahead_kept alpha_twice",
+        "spectral_radius": "real_part smallest gradient_descent",
+        "best_momentum": "not_squared kappa_for_root",
+    }
+    for exercise, names in promised.items():
+        assert set(names.split()) <= {m.name for m in EXERCISES[exercise].misconceptions}
