@@ -1,0 +1,103 @@
+"""`build`: products are current, rebuilds are byte-identical, and edits by hand are found or taken over."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import jupytext
+import nbformat
+import pytest
+
+from lecture_utils import build
+from lecture_utils.environment import ROOT, CourseError
+
+SOURCES = sorted((ROOT / "source" / "lecture12").glob("[0-9][0-9]_*.py"))
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory):
+    """A copy of the course in which a build may write."""
+    copy = tmp_path_factory.mktemp("course") / "course"
+    ignore = shutil.ignore_patterns(".git", ".venv", "*.egg-info", "submitted", "gradebook.db*")
+    shutil.copytree(ROOT, copy, ignore=ignore)
+    return copy
+
+
+def run(course, *arguments):
+    command = [sys.executable, "-m", "lecture_utils", "build", *arguments]
+    return subprocess.run(command, cwd=course, capture_output=True, text=True, check=False, env=dict(os.environ))
+
+
+def test_everything_generated_is_current():
+    assert build.check() == ""
+
+
+def test_rebuild_is_byte_identical(course):
+    products = [course / folder / "lecture12" / f"{SOURCES[0].stem}.ipynb" for folder in ("notebooks", "solutions")]
+    before = [p.read_bytes() for p in products]
+    for product in products:
+        product.unlink()
+    result = run(course, SOURCES[0].stem[:2])
+    assert result.returncode == 0, result.stderr
+    assert [p.read_bytes() for p in products] == before
+
+
+def test_an_edit_of_a_product_is_found_with_a_readable_diff(course):
+    product = course / "notebooks" / "lecture12" / f"{SOURCES[0].stem}.ipynb"
+    text = product.read_text(encoding="utf-8")
+    product.write_text(text.replace("Start here", "Begin here", 1), encoding="utf-8")
+    result = run(course, "--check")
+    product.write_text(text, encoding="utf-8")
+    assert result.returncode == 1
+    assert "Begin here" in result.stdout
+    assert "+" in result.stdout
+    assert "Start here" in result.stdout
+
+
+def test_an_edit_of_the_paired_notebook_is_taken_over_into_the_source(course):
+    source = course / "source" / "lecture12" / SOURCES[0].name
+    original = source.read_text(encoding="utf-8")
+    assert run(course, "--check").returncode == 0  # writes the pair
+    pair = source.with_suffix(".ipynb")
+    notebook = nbformat.read(pair, as_version=4)
+    notebook.cells[0].source += "\n\nOne more sentence."
+    nbformat.write(notebook, pair)
+    later = source.stat().st_mtime + 10
+    os.utime(pair, (later, later))
+    assert "edited since the last build" in run(course, "--check").stdout
+    assert source.read_text(encoding="utf-8") == original
+    assert run(course, SOURCES[0].stem[:2]).returncode == 0
+    assert source.read_text(encoding="utf-8") == original.replace(
+        notebook.cells[0].source.splitlines()[-3],
+        notebook.cells[0].source.splitlines()[-3] + "\n#\n# One more sentence.",
+    )
+
+
+def test_both_edited_is_an_error_and_loses_nothing(tmp_path):
+    source = tmp_path / SOURCES[0].name
+    shutil.copy(SOURCES[0], source)
+    pair = source.with_suffix(".ipynb")
+    notebook = jupytext.read(source, fmt="py:percent")
+    notebook.cells[0].source += "\n\nFrom JupyterLab."
+    jupytext.write(notebook, pair)
+    source.write_text(source.read_text(encoding="utf-8") + "\n# %% [markdown]\n# From an editor.\n", encoding="utf-8")
+    earlier = source.stat().st_mtime - 10
+    os.utime(pair, (earlier, earlier))
+    with pytest.raises(CourseError, match="Keep one"):
+        build.edits(source)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda s: s.stem)
+def test_sources_are_in_the_form_that_jupytext_writes(source):
+    text = source.read_text(encoding="utf-8")
+    assert build.as_source(jupytext.reads(text, fmt="py:percent")) == text
+
+
+def test_points_that_differ_from_the_rubric_are_refused(tmp_path):
+    source = tmp_path / SOURCES[0].name
+    source.write_text(SOURCES[0].read_text(encoding="utf-8").replace('"points": 1', '"points": 2', 1), encoding="utf-8")
+    from conftest import EXERCISES
+
+    with pytest.raises(CourseError, match="graded cells"):
+        build.read_source(source, EXERCISES)

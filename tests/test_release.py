@@ -1,0 +1,133 @@
+"""What students get: nothing that it should not hold, and notebooks that run to their end unsolved."""
+
+import re
+import zipfile
+
+import jupytext
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from lecture_utils import bundle
+from lecture_utils.environment import ROOT
+
+RELEASE = ROOT / "notebooks" / "lecture12"
+NOTEBOOKS = sorted(RELEASE.glob("*.ipynb"))
+SOURCES = sorted((ROOT / "source" / "lecture12").glob("[0-9][0-9]_*.py"))
+FORBIDDEN = re.compile(
+    r"(BEGIN|END) (SOLUTION|HIDDEN TESTS|MARK SCHEME)|START DELETE|/home/|/root/|/Users/|[A-Z]:\\\\Users"
+)
+
+
+def solution_lines(source):
+    """The lines between the solution markers of a source: the very text that must not travel."""
+    text = source.read_text(encoding="utf-8")
+    blocks = re.findall(r"### BEGIN SOLUTION\n(.*?)### END SOLUTION", text, re.DOTALL)
+    return {line.strip() for block in blocks for line in block.splitlines() if len(line.strip()) > 24}
+
+
+def test_there_is_one_notebook_per_source():
+    assert [n.stem for n in NOTEBOOKS] == [s.stem for s in SOURCES]
+    assert sorted(p.name for p in RELEASE.iterdir() if p.suffix != ".ipynb" and not p.name.startswith(".")) == [
+        "checks.json"
+    ]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_release_holds_no_solution_output_or_path(path):
+    notebook = nbformat.read(path, as_version=4)
+    text = path.read_text(encoding="utf-8")
+    assert not FORBIDDEN.search(text)
+    code = "\n".join(c.source for c in notebook.cells if c.cell_type == "code")
+    for line in solution_lines(path_of_source(path)):
+        assert line not in code, line
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            assert not cell.outputs
+            assert cell.execution_count is None
+    assert "widgets" not in notebook.metadata
+
+
+def path_of_source(path):
+    return ROOT / "source" / "lecture12" / f"{path.stem}.py"
+
+
+def test_leak_test_can_fail():
+    """The solution lines that are searched for exist, and the markers do stand in the sources."""
+    assert all(FORBIDDEN.search(s.read_text(encoding="utf-8")) for s in SOURCES)
+    assert any(solution_lines(s) for s in SOURCES)
+
+
+def test_package_holds_no_rubric_bytecode_or_path():
+    for file in (ROOT / "lecture_utils").rglob("*"):
+        if file.is_dir() or "__pycache__" in file.parts:
+            continue
+        assert file.suffix in {".py", ".js", ".css", ".json"}, file
+        text = file.read_text(encoding="utf-8")
+        assert not re.search(r"/home/|/root/|/Users/", text), file
+        assert "misconceptions=(" not in text, file
+
+
+def test_checks_are_the_same_in_source_and_release():
+    assert (RELEASE / "checks.json").read_bytes() == (ROOT / "source" / "lecture12" / "checks.json").read_bytes()
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_unsolved_notebook_runs_to_its_end(path, tmp_path):
+    """Run All on a fresh notebook: only checks fail, each with 'not written yet', and the rest goes on."""
+    notebook = nbformat.read(path, as_version=4)
+    (tmp_path / "checks.json").write_bytes((RELEASE / "checks.json").read_bytes())
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    graded = 0
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        errors = [o.ename for o in cell.outputs if o.output_type == "error"]
+        text = "".join(str(o.get("text", "")) + str(o.get("data", "")) for o in cell.outputs)
+        if cell.metadata.get("nbgrader", {}).get("grade") and not cell.metadata.nbgrader.solution:
+            graded += 1
+            assert errors == ["CheckFailed"], cell.source
+            assert "not written yet" in text.lower(), cell.source
+        else:
+            assert not errors, cell.source
+            assert not [o for o in cell.outputs if o.get("name") == "stderr"], cell.source
+    assert graded >= 1
+
+
+def test_bundle_holds_what_students_need_and_nothing_else(tmp_path):
+    target = tmp_path / "course.zip"
+    bundle.write(target)
+    names = {n.removeprefix("improving_optimization/") for n in zipfile.ZipFile(target).namelist()}
+    assert {"README.md", "requirements.txt", "pyproject.toml", "lecture_utils/__main__.py"} <= names
+    assert {f"notebooks/lecture12/{n.name}" for n in NOTEBOOKS} <= names
+    for name in names:
+        assert name.split("/")[0] in {"README.md", "requirements.txt", "pyproject.toml", "lecture_utils", "notebooks"}
+        assert not re.search(r"rubric|solution|\.pyc|hidden", name), name
+    first = target.read_bytes()
+    bundle.write(target)
+    assert target.read_bytes() == first
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_links_between_notebooks_lead_somewhere(path):
+    notebook = nbformat.read(path, as_version=4)
+    text = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    for link in re.findall(r"\]\(([^)#]+\.ipynb)", text):
+        assert (RELEASE / link).exists(), link
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda s: s.stem)
+def test_notebooks_keep_to_the_house_style(source):
+    """Short cells, short texts, promise and points in the first cell, a scoreboard at the end."""
+    notebook = jupytext.read(source, fmt="py:percent")
+    for cell in notebook.cells:
+        lines = cell.source.count("\n") + 1
+        assert cell.cell_type != "code" or lines <= 25, f"{lines} lines: {cell.source[:60]}"
+        words = len(re.sub(r"\$[^$]*\$|\|.*\|", " ", cell.source).split())
+        assert cell.cell_type != "markdown" or words <= 130, f"{words} words: {cell.source[:60]}"
+    title = notebook.cells[0].source
+    points = sum(c.metadata.nbgrader.points for c in notebook.cells if c.metadata.get("nbgrader", {}).get("grade"))
+    assert re.search(rf"\*\*\d+ minutes · {points} points?\.\*\*", title), title
+    assert any("scoreboard(" in c.source for c in notebook.cells[-3:])
+    text = "\n".join(c.source for c in notebook.cells)
+    assert "## What to remember" in text
