@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from nbformat import NotebookNode
 
 from lecture_utils.checks.exercise import Exercise
 from lecture_utils.checks.record import checks_json, load_rubrics
-from lecture_utils.environment import ROOT, CourseError
+from lecture_utils.environment import ROOT, CourseError, tools
 
 ASSIGNMENT = "lecture12"
 SOURCE, NOTEBOOKS, SOLUTIONS = (ROOT / step / ASSIGNMENT for step in ("source", "notebooks", "solutions"))
@@ -118,7 +117,10 @@ def as_source(notebook: NotebookNode) -> str:
     notebook.metadata = nbformat.from_dict(
         {
             # The filter keeps jupytext's own version number, which changes on every machine, out of the diffs.
-            "jupytext": {"formats": "ipynb,py:percent", "notebook_metadata_filter": "-jupytext.text_representation"},
+            "jupytext": {
+                "formats": "ipynb,py:percent",
+                "notebook_metadata_filter": "-jupytext.text_representation",
+            },
             "kernelspec": KERNEL,
         }
     )
@@ -158,9 +160,7 @@ def _release(folder: Path, database: bool) -> list[str]:
     """Let nbgrader make the student notebooks in ``folder``; their names."""
     command = [sys.executable, "-m", "nbgrader", "generate_assignment", ASSIGNMENT, "--force", "--create"]
     command += [f"--CourseDirectory.release_directory={folder}"] + ([] if database else ["--no-db"])
-    run = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONWARNINGS": "ignore"}
-    )
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=tools())
     if run.returncode:
         errors = "\n".join(line for line in run.stderr.splitlines() if "ERROR" in line or "Error" in line)
         raise CourseError(f"nbgrader generate_assignment failed:\n{errors or run.stderr}")

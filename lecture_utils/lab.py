@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from lecture_utils.environment import ROOT, CourseError, hand_over
+from lecture_utils.environment import ROOT, CourseError, hand_over, tools
 
 FIRST = "notebooks/lecture12/00_start_here.ipynb"
 SETTINGS = Path(__file__).parent / "jupyter"
@@ -24,4 +24,4 @@ def start(port: int = 8888, browser: bool = True, instructor: bool = False) -> i
     command += [f"--LabApp.default_url=/lab/tree/{FIRST}"] + ([] if browser else ["--no-browser"])
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")  # containers, Colab: Jupyter would refuse to start there
-    return hand_over(command, {**os.environ, "JUPYTER_CONFIG_PATH": path})
+    return hand_over(command, {**tools(), "JUPYTER_CONFIG_PATH": path})

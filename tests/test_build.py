@@ -10,7 +10,7 @@ import nbformat
 import pytest
 
 from lecture_utils import build
-from lecture_utils.environment import ROOT, CourseError
+from lecture_utils.environment import ROOT, CourseError, tools
 
 SOURCES = sorted((ROOT / "source" / "lecture12").glob("[0-9][0-9]_*.py"))
 
@@ -26,7 +26,7 @@ def course(tmp_path_factory):
 
 def run(course, *arguments):
     command = [sys.executable, "-m", "lecture_utils", "build", *arguments]
-    return subprocess.run(command, cwd=course, capture_output=True, text=True, check=False, env=dict(os.environ))
+    return subprocess.run(command, cwd=course, capture_output=True, text=True, check=False, env=tools())
 
 
 def test_everything_generated_is_current():

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import nbformat
 import pytest
 from nbgrader.validator import Validator
 
-from lecture_utils.environment import ROOT
+from lecture_utils.environment import ROOT, tools
 
 STUB = "# YOUR CODE HERE\nraise NotImplementedError()"
 ANSWERS = {  # by notebook and grade id: what two students write
@@ -39,7 +38,7 @@ def nbgrader(course, *arguments):
         capture_output=True,
         text=True,
         check=False,
-        env=dict(os.environ),
+        env=tools(),
     )
     assert run.returncode == 0, run.stderr[-3000:]
     return run
@@ -92,7 +91,7 @@ def test_autograde_feedback_and_export_with_plain_commands(course):
 def test_grade_is_a_wrapper_with_the_same_result(course):
     shutil.rmtree(course / "feedback", ignore_errors=True)
     command = [sys.executable, "-m", "lecture_utils", "grade", "lecture12", "--student", "half", "--force"]
-    run = subprocess.run(command, cwd=course, capture_output=True, text=True, check=False, env=dict(os.environ))
+    run = subprocess.run(command, cwd=course, capture_output=True, text=True, check=False, env=tools())
     assert run.returncode == 0, run.stderr[-3000:]
     assert (course / "feedback" / "half" / "lecture12" / "00_start_here.html").exists()
     with (course / "grades.csv").open(newline="") as file:
@@ -101,7 +100,7 @@ def test_grade_is_a_wrapper_with_the_same_result(course):
 
 def test_grade_without_submissions_says_where_they_belong(course):
     command = [sys.executable, "-m", "lecture_utils", "grade", "lecture13"]
-    run = subprocess.run(command, cwd=course, capture_output=True, text=True, check=False, env=dict(os.environ))
+    run = subprocess.run(command, cwd=course, capture_output=True, text=True, check=False, env=tools())
     assert run.returncode == 1
     assert "submitted/STUDENT/lecture13" in run.stderr
 

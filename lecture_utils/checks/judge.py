@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,12 +37,16 @@ class Verdict:
     evidence: str = ""
 
     def __str__(self) -> str:
-        lines = [f"{'✔' if self.passed else '✘'} {self.exercise}   {self.headline}", self.message, self.evidence]
-        return "\n  ".join(line.replace("\n", "\n  ") for line in lines if line)
+        lines = [line for part in (self.message, self.evidence) for line in part.splitlines()]
+        wrapped = [textwrap.fill(line, 100, initial_indent="  ", subsequent_indent="  ") for line in lines]
+        return "\n".join([f"{'✔' if self.passed else '✘'} {self.exercise}   {self.headline}", *wrapped])
 
 
 def judge(
-    function: Callable, exercise: str | None = None, checks_file: str | Path | None = None, limit: float = TIME_LIMIT
+    function: Callable,
+    exercise: str | None = None,
+    checks_file: str | Path | None = None,
+    limit: float = TIME_LIMIT,
 ) -> Verdict:
     """Judge ``function`` as an answer to ``exercise`` (its own name when left out).
 
@@ -84,7 +89,11 @@ def _where(got: Trace, expected: Trace, case: dict, rtol: float, agreeing: int, 
     if i is None or i >= len(got.entries) or here:  # it ended while all was right, or in the very step that differs
         if problem := got.problem:
             headline = "not written yet" if problem.kind == "not_written" else f"{problem.place or 'the call'} fails"
-            return headline, "" if problem.kind in ("not_written", "arity") else described, (problem.kind, str(problem))
+            return (
+                headline,
+                "" if problem.kind in ("not_written", "arity") else described,
+                (problem.kind, str(problem)),
+            )
         return "something is missing", f"{described}  After {i or 0} results nothing more came.", None
     label, value = got.entries[i]
     place, _, what = label.partition(": ")

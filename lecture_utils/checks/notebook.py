@@ -51,8 +51,17 @@ def check(function: Callable) -> None:
 
     Raises ``CheckFailed`` when it is not, so that the cell counts as failed.
     """
-    name = _name_of(function, sys._getframe(1).f_globals)
-    verdict = _verdicts[name] = judge(function, exercise=name)
+    try:
+        name = _name_of(function, sys._getframe(1).f_globals)
+        verdict = _verdicts[name] = judge(function, exercise=name)
+    except (
+        LookupError,
+        OSError,
+        TypeError,
+        ValueError,
+    ) as error:  # no such exercise, no readable checks.json
+        _show(_Card(f"✘ {_text(error)}", _CARD.format(color=_ORANGE, body=f"✘ {html.escape(_text(error))}")))
+        raise CheckFailed(_text(error)) from None
     _show(_card(verdict))
     if not verdict.passed:
         raise CheckFailed(str(verdict))
@@ -66,7 +75,10 @@ def passed(*names: str) -> bool:
     waiting = [n for n in names if not (n in _verdicts and _verdicts[n].passed)]
     if waiting:
         _show(
-            _Card(text := f"… waiting for a green check of {' and '.join(waiting)}.", f"<em>{html.escape(text)}</em>")
+            _Card(
+                text := f"… waiting for a green check of {' and '.join(waiting)}.",
+                f"<em>{html.escape(text)}</em>",
+            )
         )
     return not waiting
 
@@ -84,13 +96,23 @@ def scoreboard(notebook: str) -> None:
     points, reached = sum(p for _, p, _ in rows), sum(p for _, p, v in rows if v and v.passed)
     words = [(n, p, "✔ passed" if v and v.passed else "✘ not yet" if v else "– check not run") for n, p, v in rows]
     total = f"{reached} of {points} points on the visible cases"
-    plain = "\n".join([*(f"{w:16} {p:>2}  {n}" for n, p, w in words), total])
+    gone = next((n for n, _, v in rows if not v), None)
+    advice = (
+        f"Is a check cell gone or changed? Put check({gone}) into a new cell; grading restores the old one."
+        if gone
+        else ""
+    )
+    plain = "\n".join(filter(None, [*(f"{w:16} {p:>2}  {n}" for n, p, w in words), total, advice]))
     cells = "".join(
         f"<tr><td style='text-align:left'>{w}</td><td>{p}</td><td style='text-align:left'><code>{html.escape(n)}</code></td></tr>"
         for n, p, w in words
     )
     head = "<tr><th style='text-align:left'>check</th><th>points</th><th style='text-align:left'>exercise</th></tr>"
-    _show(_Card(plain, f"<table>{head}{cells}</table><p><strong>{total}</strong></p>"))
+    _show(_Card(plain, f"<table>{head}{cells}</table><p><strong>{total}</strong><br>{html.escape(advice)}</p>"))
+
+
+def _text(error: Exception) -> str:
+    return str(error.args[0]) if error.args and not isinstance(error, OSError) else str(error)
 
 
 def _name_of(function: Callable, namespace: dict) -> str:

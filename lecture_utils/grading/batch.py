@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from lecture_utils.environment import ROOT, CourseError
+from lecture_utils.environment import ROOT, CourseError, tools
 
 
 def grade(assignment: str = "lecture12", student: str = "*", force: bool = False) -> int:
@@ -26,4 +26,4 @@ def grade(assignment: str = "lecture12", student: str = "*", force: bool = False
 
 
 def _nbgrader(*arguments: str) -> int:
-    return subprocess.run([sys.executable, "-m", "nbgrader", *arguments], cwd=ROOT, check=False).returncode
+    return subprocess.run([sys.executable, "-m", "nbgrader", *arguments], cwd=ROOT, env=tools(), check=False).returncode

@@ -72,7 +72,7 @@ for step in range(10):
 #
 # $w$ are the weights (PyTorch: a parameter `p`), $\nabla L(w)$ is the gradient (`p.grad`), $\eta$ is the learning rate (`lr`).
 #
-# **Exercise 0.1 (1 point).** Write one step of gradient descent. Replace the lines `# YOUR CODE HERE` and `raise NotImplementedError()`. The weights and the gradient are tensors of one shape, whatever it is, so no loop is needed.
+# **Exercise 0.1 (1 point).** Write one step of gradient descent. Replace the lines `# YOUR CODE HERE` and `raise NotImplementedError()`. The weights and the gradient are tensors of one shape, whatever it is, so no loop is needed. Then run the check below it, as often as you like: it costs nothing.
 
 
 # %% nbgrader={"grade": false, "grade_id": "gradient_step-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -91,8 +91,6 @@ def gradient_step(w, grad, lr):
 # <details><summary>Hint 1</summary>The gradient points uphill. You want to go down.</details>
 # <details><summary>Hint 2</summary>How far? The learning rate times the gradient.</details>
 # <details><summary>Hint 3</summary>The function must hand the new weights back: a line <code>return w …</code> with a minus sign.</details>
-#
-# Now run the check. You may run it as often as you like; it costs nothing.
 
 # %% nbgrader={"grade": true, "grade_id": "gradient_step", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false} tags=["raises-exception"]
 check(gradient_step)
@@ -142,8 +140,8 @@ if passed("gradient_step"):
     figures.trajectories(
         RAVINE,
         paths,
-        alt="Two paths of gradient descent in a ravine. With rate 0.02 the path first drops to the floor, then creeps along it. "
-        "With rate 0.075 it jumps from wall to wall but gets much further along the floor.",
+        alt="Two paths of gradient descent in a ravine. With rate 0.02 the path drops to the floor "
+        "and creeps along it. With rate 0.075 it jumps from wall to wall but gets much further.",
     )
     for name, path in paths.items():
         print(f"{name:10}  distance to the minimum after 30 steps: {path[-1].norm():.2f}")

@@ -51,6 +51,7 @@ device = pick_device()
 # %% [markdown]
 # **Exercise 4.1 (3 points).** Write one step of momentum in the lecture's form. Mind the order: the velocity is updated first, then the weights use the *new* velocity.
 
+
 # %% nbgrader={"grade": false, "grade_id": "momentum_step-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def momentum_step(w, grad, delta, lr, alpha):
     """One step of momentum, lecture form.
@@ -86,11 +87,19 @@ if passed("momentum_step"):
             w, delta = momentum_step(w, torch.tensor(1.0), delta, 0.1, alpha)
             taken.append(delta.item())
         lengths[f"α = {alpha}"] = torch.tensor(taken)
-        print(f"alpha = {alpha:4}: step 1 {taken[0]:.2f}   step 10 {taken[9]:.2f}   step 100 {taken[-1]:.2f}"
-              f"   limit {0.1 / (1 - alpha):.2f}")
-    figures.curve(steps, lengths, x="step t", y="length of the step", log="y",
-                  alt="Under a constant gradient the step stays at 0.1 without momentum, levels off at 1 with momentum 0.9, "
-                  "and is still growing at step 100 with momentum 0.99.")
+        print(
+            f"alpha = {alpha:4}: step 1 {taken[0]:.2f}   step 10 {taken[9]:.2f}   step 100 {taken[-1]:.2f}"
+            f"   limit {0.1 / (1 - alpha):.2f}"
+        )
+    figures.curve(
+        steps,
+        lengths,
+        x="step t",
+        y="length of the step",
+        log="y",
+        alt="Under a constant gradient the step stays at 0.1 without momentum, levels off at 1 with momentum 0.9, "
+        "and is still growing at step 100 with momentum 0.99.",
+    )
 
 # %% [markdown]
 # **Read the figure.** With $\alpha = 0.9$ steps become ten times longer, with 0.99 they are on their way to a hundred times. The limit is $\eta/(1-\alpha)$. It takes about $1/(1-\alpha)$ steps to get there: a long memory is slow to build up, and slow to let go.
@@ -103,6 +112,7 @@ if passed("momentum_step"):
 # > Lecture notes ▸ corrected: the notes speak of a "weighted averaged" direction. The weights of an average add up to 1; these add up to $1/(1-\alpha)$. Hence the longer steps above.
 #
 # **Exercise 4.2 (2 points).** Return the weights of the gradients after a number of steps, in units of $\eta$, **oldest first**.
+
 
 # %% nbgrader={"grade": false, "grade_id": "velocity_weights-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def velocity_weights(alpha, steps):
@@ -128,11 +138,18 @@ check(velocity_weights)
 if passed("velocity_weights"):
     age = torch.arange(50)
     weights = {f"α = {a}": velocity_weights(a, 50).flip(0) for a in (0.5, 0.9, 0.99)}
-    figures.curve(age, weights, x="age of the gradient (steps)", y="weight in the velocity",
-                  alt="The weight of a gradient against its age. With alpha 0.5 it is gone after 7 steps, with 0.9 after 50, with 0.99 it is still 0.6.")
+    figures.curve(
+        age,
+        weights,
+        x="age of the gradient (steps)",
+        y="weight in the velocity",
+        alt="The weight of a gradient against its age. With alpha 0.5 it is gone after 7 steps, with 0.9 after 50, with 0.99 it is still 0.6.",
+    )
     for a in (0.5, 0.9, 0.99):
         total = velocity_weights(a, 5000).sum()
-        print(f"alpha = {a:4}:  sum of the weights {total:6.2f}   1/(1-alpha) {1 / (1 - a):6.2f}   half-life {math.log(0.5) / math.log(a):5.1f} steps")
+        print(
+            f"alpha = {a:4}:  sum of the weights {total:6.2f}   1/(1-alpha) {1 / (1 - a):6.2f}   half-life {math.log(0.5) / math.log(a):5.1f} steps"
+        )
 
 # %% [markdown]
 # **Read the figure.** The usual range, 0.9 to 0.99, is a memory of ten to a hundred steps: a gradient has lost half of its weight after 6.6 steps at 0.9 and after 69 at 0.99.
@@ -156,6 +173,7 @@ if passed("velocity_weights"):
 # %% [markdown]
 # **Exercise 4.3 (3 points).** Write one step of PyTorch's form.
 
+
 # %% nbgrader={"grade": false, "grade_id": "torch_momentum_step-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def torch_momentum_step(w, grad, buf, lr, momentum, dampening):
     """One step of momentum as in torch.optim.SGD.
@@ -165,10 +183,7 @@ def torch_momentum_step(w, grad, buf, lr, momentum, dampening):
     Returns (w, buf): the new weights and the new buffer (never None).
     """
     ### BEGIN SOLUTION
-    if buf is None:
-        buf = grad.clone()
-    else:
-        buf = momentum * buf + (1 - dampening) * grad
+    buf = grad.clone() if buf is None else momentum * buf + (1 - dampening) * grad
     return w - lr * buf, buf
     ### END SOLUTION
 
@@ -221,10 +236,15 @@ if passed("momentum_step", "torch_momentum_step"):
 
 # %% tags=["demo"]
 if passed("momentum_step", "torch_momentum_step"):
-    ax = figures.curve(torch.arange(1, 61), {k: torch.tensor(v) for k, v in distance.items()},
-                       x="step", y="length of the step", log="y",
-                       alt="Length of each step for both forms. They coincide for 30 steps. When the rate drops to a tenth, "
-                       "PyTorch's steps shrink at once, the lecture form's only little by little.")
+    ax = figures.curve(
+        torch.arange(1, 61),
+        {k: torch.tensor(v) for k, v in distance.items()},
+        x="step",
+        y="length of the step",
+        log="y",
+        alt="Length of each step for both forms. They coincide for 30 steps. When the rate drops to a tenth, "
+        "PyTorch's steps shrink at once, the lecture form's only little by little.",
+    )
     ax.axvline(30.5, color="0.6", lw=1)
     ax.annotate("learning rate ÷ 10", (30.5, ax.get_ylim()[1]), xytext=(4, -12), textcoords="offset points")
     plt.show()
@@ -234,6 +254,7 @@ if passed("momentum_step", "torch_momentum_step"):
 
 # %% [markdown]
 # **Converting.** From rest and at a constant rate, all four forms take the same steps when the rates are converted like this. The cell checks it on the ravine.
+
 
 # %% tags=["demo"]
 def velocity_path(keep, new, out, steps=40):
@@ -248,8 +269,12 @@ def velocity_path(keep, new, out, steps=40):
 
 lr, alpha = 0.02, 0.9
 lecture = velocity_path(alpha, lr, 1)
-forms = {"PyTorch, lr = η": (alpha, 1, lr), "EMA, lr = η/(1−α)": (alpha, 1 - alpha, lr / (1 - alpha)),
-         "Keras, lr = η": (alpha, -lr, -1), "EMA with lr = η": (alpha, 1 - alpha, lr)}
+forms = {
+    "PyTorch, lr = η": (alpha, 1, lr),
+    "EMA, lr = η/(1−α)": (alpha, 1 - alpha, lr / (1 - alpha)),
+    "Keras, lr = η": (alpha, -lr, -1),
+    "EMA with lr = η": (alpha, 1 - alpha, lr),
+}
 for name, form in forms.items():
     print(f"{name:18} differs from the lecture form by {(velocity_path(*form) - lecture).abs().max():.0e}")
 
@@ -276,6 +301,7 @@ print(f"alternating: {abs(alternating):.3f}  = 1/(1 + 0.9)      constant: {const
 # %% [markdown]
 # **Exercise 4.4 (2 points).** The best momentum is $\alpha = \Big(\dfrac{\sqrt\kappa-1}{\sqrt\kappa+1}\Big)^2$. Write it as a function.
 
+
 # %% nbgrader={"grade": false, "grade_id": "best_momentum-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def best_momentum(kappa):
     """The momentum that converges fastest on a quadratic, together with its best learning rate.
@@ -297,15 +323,22 @@ check(best_momentum)
 if passed("momentum_step", "best_momentum"):
     alpha = best_momentum(25)
     best = {
-        "gradient descent": descend(RAVINE, momentum_step, RAVINE.start, 300, state=(0.0,), lr=2 / 26, alpha=0.0),
-        "momentum": descend(RAVINE, momentum_step, RAVINE.start, 300, state=(0.0,), lr=(2 / 6) ** 2, alpha=alpha),
+        "gradient descent": descend(
+            RAVINE, momentum_step, RAVINE.start, 300, state=(0.0,), lr=2 / 26, alpha=0.0
+        ),
+        "momentum": descend(
+            RAVINE, momentum_step, RAVINE.start, 300, state=(0.0,), lr=(2 / 6) ** 2, alpha=alpha
+        ),
     }
     for name, path in best.items():
         steps = int((path.norm(dim=1) > 1e-6).sum())
         print(f"{name:17} {steps:3} steps until the distance is below 1e-6")
-    figures.trajectories(RAVINE, {name: path[:25] for name, path in best.items()},
-                         alt="Paths in the ravine. Gradient descent at its best rate zigzags all the way; momentum at its best "
-                         "swings across once or twice and is near the minimum within 15 steps.")
+    figures.trajectories(
+        RAVINE,
+        {name: path[:25] for name, path in best.items()},
+        alt="Paths in the ravine. Gradient descent at its best rate zigzags all the way; momentum at its best "
+        "swings across once or twice and is near the minimum within 15 steps.",
+    )
 
 # %% [markdown]
 # **Read the figure.** Same landscape, same start, both tuned: momentum needs about a fifth of the steps. The gain grows with the condition number, like $\sqrt\kappa$: the worse the ravine, the more there is to win.
@@ -321,6 +354,7 @@ if passed("momentum_step", "best_momentum"):
 
 # %% [markdown]
 # **Exercise 4.5 (3 points).** Return the spectral radius of one step of momentum. With $\alpha = 0$ it must be $|1-\eta h|$, as for gradient descent.
+
 
 # %% nbgrader={"grade": false, "grade_id": "spectral_radius-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def spectral_radius(lr, alpha, curvature):
@@ -369,18 +403,27 @@ alpha = torch.linspace(0, 1, 400, dtype=torch.float64)[:, None]
 half = torch.complex((1 + alpha - eta_h) / 2, torch.zeros(400, 400, dtype=torch.float64))
 root = torch.sqrt(half**2 - alpha)
 radius = torch.maximum((half + root).abs(), (half - root).abs())
-ax = figures.heatmap(eta_h, alpha.squeeze(), radius, x_label="learning rate × curvature  ηh", y_label="momentum α",
-                     z_label="spectral radius", contour_levels=[0.5, 0.7, 0.8, 0.9, 0.95, 1.0],
-                     alt="Spectral radius over learning rate times curvature and momentum. Runs converge left of the line "
-                     "from 2 at alpha 0 to 4 at alpha 1. The darkest, fastest point is at ηh = 1, alpha = 0; from there a valley runs to both "
-                     "upper corners, along the curve of critical damping.")
+ax = figures.heatmap(
+    eta_h,
+    alpha.squeeze(),
+    radius,
+    x="learning rate × curvature  ηh",
+    y="momentum α",
+    z_label="spectral radius",
+    levels=[0.5, 0.7, 0.8, 0.9, 0.95, 1.0],
+    alt="Spectral radius over learning rate times curvature and momentum. Runs converge left of the line "
+    "from 2 at alpha 0 to 4 at alpha 1. The darkest, fastest point is at ηh = 1, alpha = 0; from there a valley runs to both "
+    "upper corners, along the curve of critical damping.",
+)
 line = torch.linspace(0, 1, 100)
 ax.plot(2 * (1 + line), line, "w--", lw=1.5)
 ax.plot((1 - line.sqrt()) ** 2, line, "w:", lw=1.5)
 ax.plot((1 + line.sqrt()) ** 2, line, "w:", lw=1.5)
 plt.show()
 inside = (radius < 1) == (eta_h < 2 * (1 + alpha))
-print(f"grid points where 'radius < 1' and 'ηh < 2(1 + α)' agree: {inside[alpha.squeeze() < 1].float().mean():.2%}")
+print(
+    f"grid points where 'radius < 1' and 'ηh < 2(1 + α)' agree: {inside[alpha.squeeze() < 1].float().mean():.2%}"
+)
 
 # %% [markdown]
 # **Read the figure.** Runs converge where $\eta h < 2(1+\alpha)$ (dashed): momentum nearly doubles the largest stable learning rate. Between the dotted curves the eigenvalues are complex and the radius is $\sqrt\alpha$, whatever the learning rate: there more momentum is *slower*. The left dotted curve, $\alpha = (1-\sqrt{\eta h})^2$, is **critical damping**: on it the error falls fastest for that $\eta h$.
@@ -397,10 +440,17 @@ for alpha in (0.0, 0.6, 0.95):
         w = w - delta
         path.append(w)
     curves[f"α = {alpha}"] = torch.tensor(path)
-    print(f"alpha = {alpha:4}: |w| first below 0.01 for good after {max(t for t, v in enumerate(path) if abs(v) > 0.01) + 1} steps")
-figures.curve(torch.arange(81), curves, x="step", y="w",
-              alt="Without momentum w creeps to zero in about 80 steps. With 0.6 it is there after 25 without overshoot. "
-              "With 0.95 it swings to −0.6 and back, and is still oscillating at step 80.")
+    print(
+        f"alpha = {alpha:4}: |w| first below 0.01 for good after {max(t for t, v in enumerate(path) if abs(v) > 0.01) + 1} steps"
+    )
+figures.curve(
+    torch.arange(81),
+    curves,
+    x="step",
+    y="w",
+    alt="Without momentum w creeps to zero in about 80 steps. With 0.6 it is there after 25 without overshoot. "
+    "With 0.95 it swings to −0.6 and back, and is still oscillating at step 80.",
+)
 
 # %% [markdown]
 # > Lecture notes ▸ corrected: momentum does not only "dampen oscillations". Across a ravine it does; above critical damping it *creates* them, and it makes the noise of minibatches linger: in notebook 2 you will see the variance of SGD grow by about $1/(1-\alpha)$.
@@ -411,6 +461,7 @@ figures.curve(torch.arange(81), curves, x="step", y="w",
 # From 4.1: in the long run the steps of momentum are those of gradient descent with an **effective learning rate**.
 #
 # **Exercise 4.6 (1 point).** Write it. You have seen the limit above.
+
 
 # %% nbgrader={"grade": false, "grade_id": "effective_learning_rate-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def effective_learning_rate(lr, alpha):
@@ -436,11 +487,17 @@ data = digits(device)
 seeds = range(10)
 plain = sweep("sgd", lrs=[0.03, 0.3], seeds=seeds, data=data, epochs=8)
 heavy = sweep("momentum", lrs=[0.03], seeds=seeds, data=data, epochs=8, alpha=0.9)
-runs = {"SGD, η = 0.03": plain.train_loss[0], "momentum, η = 0.03": heavy.train_loss[0], "SGD, η = 0.3": plain.train_loss[1]}
+runs = {
+    "SGD, η = 0.03": plain.train_loss[0],
+    "momentum, η = 0.03": heavy.train_loss[0],
+    "SGD, η = 0.3": plain.train_loss[1],
+}
 for name, loss in runs.items():
     final = loss[:, -1]
     print(f"{name:19} training loss {final.mean():.3f}   (ten seeds: {final.min():.3f} to {final.max():.3f})")
-print(f"momentum against SGD at the same η: {plain.train_loss[0][:, -1].mean() / heavy.train_loss[0][:, -1].mean():.1f} times lower")
+print(
+    f"momentum against SGD at the same η: {plain.train_loss[0][:, -1].mean() / heavy.train_loss[0][:, -1].mean():.1f} times lower"
+)
 
 # %% tags=["demo"]
 fig, ax = plt.subplots()
@@ -448,7 +505,10 @@ for name, loss in runs.items():
     figures.band(torch.arange(9), loss, label=name, ax=ax)
 ax.set(xlabel="epoch", ylabel="training loss", yscale="log")
 figures.label_lines(ax)
-figures.describe(fig, "Training loss of three settings over 8 epochs with bands over ten seeds. SGD at 0.03 stays high. Momentum at 0.03 and SGD at 0.3 fall together.")
+figures.describe(
+    fig,
+    "Training loss of three settings over 8 epochs with bands over ten seeds. SGD at 0.03 stays high. Momentum at 0.03 and SGD at 0.3 fall together.",
+)
 plt.show()
 
 # %% [markdown]
@@ -473,6 +533,7 @@ print("w", w, "ahead", ahead, momentum_end, nesterov_end)
 
 # %% [markdown]
 # **Exercise 4.7 (3 points).** Write one step. You get a *function* that gives the gradient at any point.
+
 
 # %% nbgrader={"grade": false, "grade_id": "nesterov_step-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def nesterov_step(w, grad_fn, delta, lr, alpha):
@@ -506,10 +567,19 @@ if passed("momentum_step", "nesterov_step"):
     for _ in range(60):
         w, delta = nesterov_step(w, RAVINE.grad, delta, 0.02, 0.9)
         path.append(w)
-    paths = {"momentum": descend(RAVINE, momentum_step, RAVINE.start, 60, state=(0.0,), lr=0.02, alpha=0.9), "Nesterov": torch.stack(path)}
-    figures.trajectories(RAVINE, paths, alt="Both paths swing across the floor of the ravine. Nesterov's swings are damped after two crossings, momentum goes on swinging along the whole way.")
+    paths = {
+        "momentum": descend(RAVINE, momentum_step, RAVINE.start, 60, state=(0.0,), lr=0.02, alpha=0.9),
+        "Nesterov": torch.stack(path),
+    }
+    figures.trajectories(
+        RAVINE,
+        paths,
+        alt="Both paths swing across the floor of the ravine. Nesterov's swings are damped after two crossings, momentum goes on swinging along the whole way.",
+    )
     for name, path in paths.items():
-        print(f"{name:9} furthest overshoot across the floor {path[:, 1].abs()[5:].max():.2f}   distance after 60 steps {path[-1].norm():.4f}")
+        print(
+            f"{name:9} furthest overshoot across the floor {path[:, 1].abs()[5:].max():.2f}   distance after 60 steps {path[-1].norm():.4f}"
+        )
 
 # %% [markdown]
 # ## 4.9  PyTorch stores the look-ahead point

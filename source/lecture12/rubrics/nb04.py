@@ -393,7 +393,9 @@ NESTEROV = (
     Misconception("velocity_not_returned", _LOST, _nesterov_lost),
     Misconception("only_w_returned", _LOST, _nesterov_only_w),
     Misconception(
-        "no_memory", "the old velocity chooses where to look, but does not move w any more.", _look_ahead_without_memory
+        "no_memory",
+        "the old velocity chooses where to look, but does not move w any more.",
+        _look_ahead_without_memory,
     ),
 )
 
@@ -404,7 +406,12 @@ def nesterov_cases(random):
     return [
         stepping(random, moving, {"lr": dropping(lr), "alpha": alpha}, gradient="function"),
         stepping(
-            random, {"delta": 0.0}, {"lr": lr, "alpha": 0.8}, ((2, 2), (2,)), dtype="float32", gradient="function"
+            random,
+            {"delta": 0.0},
+            {"lr": lr, "alpha": 0.8},
+            ((2, 2), (2,)),
+            dtype="float32",
+            gradient="function",
         ),
         stepping(random, moving, {"lr": lr, "alpha": 0.99}, ((), (4,)), gradient="function"),
     ]
@@ -656,7 +663,9 @@ EXERCISES = [
                 credit=0.3,
             ),
             Misconception(
-                "unchanged", "the learning rate as it was given: momentum makes it larger.", lambda lr, alpha: lr
+                "unchanged",
+                "the learning rate as it was given: momentum makes it larger.",
+                lambda lr, alpha: lr,
             ),
         ),
     ),

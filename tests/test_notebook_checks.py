@@ -1,0 +1,130 @@
+"""What `check`, `passed` and `scoreboard` show in a notebook, run in a real kernel."""
+
+import shutil
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+
+@pytest.fixture
+def run(tmp_path, checks_file):
+    """Run cells in a kernel beside a checks.json; what each showed, as (text, html, error name)."""
+    shutil.copy(checks_file, tmp_path / "checks.json")
+
+    def run(*cells, file=True, env=None):
+        if not file:
+            (tmp_path / "checks.json").unlink()
+            (tmp_path / "nbgrader_config.py").touch()  # a course's root: the search ends here
+        notebook = nbformat.v4.new_notebook(
+            cells=[
+                nbformat.v4.new_code_cell(c)
+                for c in ("from lecture_utils.checks import check, passed, scoreboard", *cells)
+            ]
+        )
+        client = NotebookClient(notebook, allow_errors=True, resources={"metadata": {"path": str(tmp_path)}})
+        client.execute(**({"env": env} if env else {}))
+        return [show(c) for c in notebook.cells[1:]]
+
+    return run
+
+
+def show(cell):
+    text = "".join(o.get("text", "") or o.get("data", {}).get("text/plain", "") for o in cell.outputs)
+    html = "".join(o.get("data", {}).get("text/html", "") for o in cell.outputs)
+    errors = [o for o in cell.outputs if o.output_type == "error"]
+    return text, html, errors
+
+
+RIGHT = "def gradient_step(w, grad, lr):\n    return w - lr * grad"
+WRONG = RIGHT.replace("-", "+")
+
+
+def test_check_shows_a_card_and_fails_without_a_traceback(run):
+    _, (text, html, errors) = run(WRONG, "check(gradient_step)")
+    assert "a step up the hill" in text
+    assert "a step up the hill" in html
+    assert [e.ename for e in errors] == ["CheckFailed"]
+    assert errors[0].traceback == ["Not right yet: see the message above."]
+
+
+def test_check_passes_and_says_that_hidden_cases_remain(run):
+    _, (text, html, errors) = run(RIGHT, "check(gradient_step)")
+    assert not errors
+    assert "Other cases, with other numbers, are drawn at grading" in html
+    assert text.startswith("✔ gradient_step")
+
+
+def test_crash_names_the_students_line(run):
+    _, (text, _, _) = run(
+        "def gradient_step(w, grad, lr):\n    x = 1\n    return w - lr * gradd", "check(gradient_step)"
+    )
+    assert "NameError: name 'gradd' is not defined" in text
+    assert "return w - lr * gradd    (line 3 of its cell)" in text
+
+
+def test_misspelt_function_is_explained_and_still_fails(run):
+    _, (text, _, errors) = run(RIGHT.replace("gradient_step", "gradientstep"), "check(gradient_step)")
+    assert "There is no function called gradient_step here. You have defined gradientstep" in text
+    assert [e.ename for e in errors] == ["NameError"]
+
+
+def test_other_name_errors_are_left_alone(run):
+    ((text, html, errors),) = run("check(nothing_like_it)")
+    assert (text, html) == ("", "")
+    assert [e.ename for e in errors] == ["NameError"]
+
+
+def test_another_function_than_the_exercise_is_told(run):
+    _, (text, _, errors) = run("def helper(x):\n    return x", "check(helper)")
+    assert "There is no exercise called 'helper'" in text
+    assert [e.ename for e in errors] == ["CheckFailed"]
+
+
+def test_callable_object_is_found_by_the_name_it_has_in_the_notebook(run):
+    code = "class Rule:\n    def __call__(self, w, grad, lr):\n        return w - lr * grad\n\ngradient_step = Rule()"
+    _, (text, _, errors) = run(code, "check(gradient_step)")
+    assert text.startswith("✔ gradient_step")
+    assert not errors
+
+
+def test_result_instead_of_function_is_told(run):
+    _, (text, _, _) = run("gradient_step = 3.0", "check(gradient_step)")
+    assert "needs the function gradient_step itself" in text
+
+
+def test_missing_checks_file_is_told_without_a_traceback(run):
+    _, (text, _, errors) = run(RIGHT, "check(gradient_step)", file=False)
+    assert "checks.json was not found" in text
+    assert errors[0].ename == "CheckFailed"
+
+
+def test_endless_loop_in_a_notebook_is_stopped(run):
+    import_limit = "import lecture_utils.checks.judge as j; j.judge.__defaults__ = (None, None, 0.3)"
+    _, _, (text, _, _) = run(
+        import_limit, "def gradient_step(w, grad, lr):\n    while True: pass", "check(gradient_step)"
+    )
+    assert "Is there a loop that never ends?" in text
+
+
+def test_passed_waits_for_a_green_check(run):
+    guard = "if passed('gradient_step'):\n    print('works')"
+    (before, _, _), _, _, (after, _, _) = run(guard, RIGHT, "check(gradient_step)", guard)
+    assert "waiting for a green check of gradient_step" in before
+    assert after == "works\n"
+
+
+def test_scoreboard_counts_and_tells_what_to_do_about_a_missing_check_cell(run):
+    board = "scoreboard('00')"
+    (fresh, html, _), _, _, (done, _, _) = run(board, RIGHT, "check(gradient_step)", board)
+    assert "– check not run" in fresh
+    assert "Put check(gradient_step) into a new cell" in fresh
+    assert "<table>" in html
+    assert "1 of 1 points" in done
+    assert "new cell" not in done
+
+
+def test_validate_gets_the_whole_message(run, monkeypatch):
+    monkeypatch.setenv("NBGRADER_EXECUTION", "validate")
+    _, (_, _, errors) = run(WRONG, "check(gradient_step)")
+    assert "a step up the hill" in "\n".join(errors[0].traceback)

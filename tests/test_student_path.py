@@ -1,0 +1,202 @@
+"""A student's way through, for real: the unzipped bundle, its own environment, JupyterLab, Chromium."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import zipfile
+
+import nbformat
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from lecture_utils import bundle
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync --no-first-run"
+TOKEN = "student"
+NOTEBOOK = "notebooks/lecture12/04_momentum_nesterov.ipynb"
+WRONG = (
+    "def momentum_step(w, grad, delta, lr, alpha):\n    delta = alpha * delta + grad\n    return w - lr * delta, delta"
+)
+RIGHT = (
+    "def momentum_step(w, grad, delta, lr, alpha):\n    delta = alpha * delta + lr * grad\n    return w - delta, delta"
+)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The zip file that students get, unzipped."""
+    where = tmp_path_factory.mktemp("student")
+    bundle.write(where / "course.zip")
+    zipfile.ZipFile(where / "course.zip").extractall(where)
+    return where / "improving_optimization"
+
+
+@pytest.fixture(scope="module")
+def server(folder):
+    """`python3 -m lecture_utils lab` with a Python that has nothing installed: it makes .venv first."""
+    port = free_port()
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("VIRTUAL_ENV", "PYTHON", "JUPYTER", "LECTURE_"))}
+    command = [
+        getattr(sys, "_base_executable", sys.executable),
+        "-m",
+        "lecture_utils",
+        "lab",
+        "--no-browser",
+        "--port",
+        str(port),
+    ]
+    with (folder / "lab.log").open("w") as log:
+        lab = subprocess.Popen(
+            command,
+            cwd=folder,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**clean, "JUPYTER_TOKEN": TOKEN},
+            start_new_session=True,
+        )
+        try:
+            wait_for(f"http://127.0.0.1:{port}/api", lab, folder / "lab.log")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            os.killpg(lab.pid, signal.SIGTERM)
+            lab.wait()
+
+
+def wait_for(url, process, log, limit=900):
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        assert process.poll() is None, log.read_text()
+        try:
+            urllib.request.urlopen(url, timeout=5)
+            return
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.5)
+    raise AssertionError(f"no answer from {url}:\n{log.read_text()}")
+
+
+@pytest.fixture(scope="module")
+def page(server):
+    if not CHROMIUM:
+        pytest.fail("Chromium is not installed. Debian: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        page.set_default_timeout(60_000)
+        page.goto(f"{server}/lab/tree/{NOTEBOOK}?token={TOKEN}")
+        yield page
+        browser.close()
+
+
+def saved(page: Page, folder):
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+s")
+    page.wait_for_timeout(700)
+    return nbformat.read(folder / NOTEBOOK, as_version=4)
+
+
+def cell(page: Page, text: str):
+    return page.locator(".jp-CodeCell").filter(has=page.locator(".cm-content", has_text=text)).first
+
+
+def run_cell(page: Page, text: str):
+    cell(page, text).locator(".cm-content").click()
+    page.keyboard.press("Shift+Enter")
+
+
+def write_cell(page: Page, text: str, code: str):
+    cell(page, text).locator(".cm-content").click()
+    page.keyboard.press("Control+a")
+    page.keyboard.insert_text(code)
+
+
+def test_set_up_made_an_environment_in_the_folder(server, folder):
+    assert (folder / ".venv" / "lecture_utils.stamp").exists()
+
+
+def test_students_see_no_instructor_menus_and_no_news(page):
+    page.wait_for_selector(".jp-NotebookPanel")
+    page.get_by_role("button", name="Validate").first.wait_for()
+    assert not page.get_by_text("Formgrader").count()
+    assert not page.get_by_text("Create Assignment").count()
+    assert not page.get_by_text("Would you like to get notified").count()
+
+
+def test_run_all_on_the_unsolved_notebook_reaches_the_end(page, folder):
+    # The kernel looks idle before it accepts work, so a first cell is run until it has its number.
+    run_cell(page, "import math")
+    expect(cell(page, "import math").locator(".jp-InputPrompt")).to_have_text(re.compile(r"\[\d+\]"))
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_text("Run All Cells", exact=True).click()
+    for _ in range(120):
+        notebook = saved(page, folder)
+        code = [c for c in notebook.cells if c.cell_type == "code"]
+        if code[-1].execution_count and code[-1].execution_count > len(code):
+            break
+    assert all(c.execution_count for c in code)
+    assert sum("not written yet" in json.dumps(c.outputs) for c in code) >= 7
+
+
+def test_a_wrong_rule_is_told_what_it_looks_like_and_a_right_one_passes(page):
+    write_cell(page, "def momentum_step", WRONG)
+    run_cell(page, "def momentum_step")
+    run_cell(page, "check(momentum_step)")
+    output = cell(page, "check(momentum_step)").locator(".jp-OutputArea")
+    expect(output).to_contain_text("the form of torch.optim")
+    write_cell(page, "def momentum_step", RIGHT)
+    run_cell(page, "def momentum_step")
+    run_cell(page, "check(momentum_step)")
+    expect(output).to_contain_text("✔ momentum_step")
+    expect(output).not_to_contain_text("This looks like")
+
+
+def test_a_misspelt_name_is_explained(page):
+    write_cell(
+        page,
+        "def velocity_weights",
+        "def velocity_weight(alpha, steps):\n    return None\n\n\ndel velocity_weights",
+    )
+    run_cell(page, "def velocity_weight")
+    run_cell(page, "check(velocity_weights)")
+    output = cell(page, "check(velocity_weights)").locator(".jp-OutputArea")
+    expect(output).to_contain_text("You have defined velocity_weight: is that it?")
+
+
+def test_explorer_answers_to_the_keyboard_without_the_notebook_noticing(page):
+    run_cell(page, "explorer(")
+    widget = page.locator(".explorer").first
+    widget.scroll_into_view_if_needed()
+    readout = widget.locator("[aria-live]").first
+    before, cells = readout.inner_text(), page.locator(".jp-Cell").count()
+    slider = widget.get_by_role("slider").first
+    slider.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    expect(readout).not_to_have_text(before)
+    page.keyboard.press("d")
+    page.keyboard.press("d")
+    assert page.locator(".jp-Cell").count() == cells
+
+
+def test_validate_lists_what_is_not_green_yet(page, folder):
+    saved(page, folder)
+    page.get_by_role("button", name="Validate").first.click()
+    dialog = page.locator(".jp-Dialog")
+    expect(dialog).to_contain_text("nesterov_step", timeout=120_000)
+    expect(dialog).to_contain_text("not written yet")
+    assert "check(momentum_step)" not in dialog.inner_text()
+    page.keyboard.press("Escape")
