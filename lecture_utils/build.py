@@ -176,6 +176,7 @@ def solution(notebook: NotebookNode, name: str) -> str:
         timeout=CELL_TIME_LIMIT,
         kernel_name=KERNEL["name"],
         record_timing=False,
+        store_widget_state=False,
         resources={"metadata": {"path": str(SOLUTIONS)}},
     )
     try:
@@ -183,6 +184,9 @@ def solution(notebook: NotebookNode, name: str) -> str:
     except CellExecutionError as error:
         raise CourseError(f"{name}: a cell of the solution fails.\n{error}") from None
     notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
+    for output in (o for c in notebook.cells for o in c.get("outputs", [])):
+        # A widget needs its kernel: without one only its picture can be shown, and its random id would be new each time.
+        output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
     _keep_what_differs_between_machines(notebook, SOLUTIONS / f"{name}.ipynb")
     return _text(notebook)
 

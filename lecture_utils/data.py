@@ -11,22 +11,18 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from lecture_utils import devices
+from lecture_utils.devices import HOST, Device, pick_device
 
-TEST = 360  # of the 1797 digits
-MNIST = {  # of the set `mnist_784`, version 1, on openml.org: the last 10,000 examples are the test set
-    "shape": (70_000, 784),
-    "test": 10_000,
-    "pixel_sum": 1_832_221_745,
-    "label_counts": [6903, 7877, 6990, 7141, 6824, 6313, 6876, 7293, 6825, 6958],
-}
+# The set mnist_784, version 1, of openml.org. Its last 10,000 examples are the test set.
+MNIST_SHAPE, MNIST_TEST, MNIST_PIXEL_SUM = (70_000, 784), 10_000, 1_832_221_745
+MNIST_LABEL_COUNTS = [6903, 7877, 6990, 7141, 6824, 6313, 6876, 7293, 6825, 6958]
 
 
 @dataclass(frozen=True)
 class Data:
-    """A classification data set on one device. ``x`` and ``y`` are the training examples.
+    """A classification data set on one device; ``x`` and ``y`` are the training examples.
 
-    x, x_val, x_test: float tensors (examples, features) with values in [0, 1].   y, y_val, y_test: int64 class numbers.
+    x, x_val, x_test: (examples, features), floats from 0 to 1.   y, y_val, y_test: (examples,), int64 classes.
     """
 
     x: torch.Tensor
@@ -36,66 +32,50 @@ class Data:
     x_test: torch.Tensor
     y_test: torch.Tensor
     n_classes: int = 10
-
-    @property
-    def n(self) -> int:
-        return len(self.x)
-
-    @property
-    def n_features(self) -> int:
-        return self.x.shape[1]
+    n = property(lambda self: len(self.x))
+    n_features = property(lambda self: self.x.shape[1])
 
 
-def digits(device: torch.device | str | None = None, validation: int = 0, dtype: torch.dtype = torch.float32) -> Data:
+def digits(device: Device = None, validation: int = 0, dtype: torch.dtype = torch.float32) -> Data:
     """scikit-learn's 1797 pictures of 8 × 8 pixels: 1437 to train on, 360 to test on, always the same ones.
 
     Pixels are scaled to [0, 1], not standardised: three of them are 0 in every picture and have no spread to divide
-    by. ``validation`` examples are taken out of the 1437. Each part holds the ten classes in equal shares.
+    by. ``validation`` examples are taken out of the 1437. All parts hold the classes in equal shares.
     Raises ValueError if ``validation`` is impossible.
     """
-    x, y, x_test, y_test = _digits()
-    return _data(x, y, x_test, y_test, validation, device, dtype)
+    return _data(*_digits(), validation, device, dtype)
 
 
 def noisy_digits(
-    device: torch.device | str | None = None,
-    noise: float = 0.3,
-    validation: int = 0,
-    dtype: torch.dtype = torch.float32,
+    device: Device = None, noise: float = 0.3, validation: int = 0, dtype: torch.dtype = torch.float32
 ) -> Data:
     """The digits with a share ``noise`` of the training labels replaced by another class, always the same ones.
 
-    With softmax regression (``mlp(hidden=0)``) and an L2 penalty this problem is convex, and because no model fits
-    the wrong labels the gradient noise stays at the minimum: SGD has a real noise floor above
+    With softmax regression (``mlp(hidden=0)``) and an L2 penalty the problem is convex, and as no linear model fits
+    the wrong labels, the gradients stay noisy at the minimum: SGD has a real noise floor above
     ``ridge_softmax_minimum``. Validation labels are as noisy as training labels, test labels are clean.
     Raises ValueError if ``noise`` is not in [0, 1] or ``validation`` is impossible.
     """
     if not 0 <= noise <= 1:
         raise ValueError(f"noise is the share of wrong labels, from 0 to 1, but it is {noise}.")
     x, y, x_test, y_test = _digits()
-    random = np.random.RandomState(0)  # its stream is frozen for good, unlike that of default_rng
+    random = np.random.RandomState(0)  # its numbers will never change, unlike those of default_rng
     wrong = random.permutation(len(y)) < round(noise * len(y))
     y = np.where(wrong, (y + random.randint(1, 10, len(y))) % 10, y)
     return _data(x, y, x_test, y_test, validation, device, dtype)
 
 
 def ridge_softmax_minimum(data: Data, l2: float) -> float:
-    """The lowest value of mean cross-entropy + l2/2 · ‖weights and biases‖² that a linear model reaches on ``data``.
+    """The lowest mean cross-entropy + l2/2 · ‖weights and biases‖² of a linear model, to 1e-7, by L-BFGS in float64.
 
-    Found by L-BFGS in float64. Raises ValueError if l2 ≤ 0: without a penalty there may be no minimum.
+    Raises ValueError if l2 ≤ 0: without a penalty there may be no minimum.
     """
     if l2 <= 0:
         raise ValueError(f"l2 must be positive, but it is {l2}: without a penalty there may be no minimum.")
-    x, y = data.x.to(devices.HOST, torch.float64), data.y.to(devices.HOST)
-    x = F.pad(x, (0, 1), value=1.0)  # the last row of weights is the bias
+    x, y = F.pad(data.x.to(HOST, torch.float64), (0, 1), value=1.0), data.y.to(HOST)  # the added 1 carries the bias
     w = x.new_zeros(x.shape[1], data.n_classes).requires_grad_()
     lbfgs = torch.optim.LBFGS(
-        [w],
-        max_iter=2000,
-        tolerance_grad=1e-9,
-        tolerance_change=0,
-        history_size=30,
-        line_search_fn="strong_wolfe",
+        [w], max_iter=5000, tolerance_grad=1e-6, tolerance_change=0, line_search_fn="strong_wolfe"
     )
 
     def objective() -> torch.Tensor:
@@ -106,38 +86,30 @@ def ridge_softmax_minimum(data: Data, l2: float) -> float:
 
     lbfgs.step(objective)
     minimum = objective().item()
-    # Strong convexity: the excess over the true minimum is at most ‖gradient‖² / (2 l2).
-    if (excess := w.grad.square().sum().item() / (2 * l2)) > 1e-7:
-        raise RuntimeError(f"L-BFGS stopped up to {excess:.1e} above the minimum. Is l2 = {l2} very small?")
+    if (excess := w.grad.square().sum().item() / (2 * l2)) > 1e-7:  # a bound on it, by strong convexity
+        raise RuntimeError(f"L-BFGS may be {excess:.1e} above the minimum, with l2 = {l2}: use a larger l2.")
     return minimum
 
 
-def mnist(
-    device: torch.device | str | None = None,
-    cache: str | os.PathLike | None = None,
-    validation: int = 0,
-    dtype: torch.dtype = torch.float32,
-) -> Data:
-    """MNIST: 60,000 pictures of 28 × 28 pixels to train on, 10,000 to test on, pixels scaled to [0, 1].
+def mnist(device: Device = None, cache: str | os.PathLike | None = None, validation: int = 0) -> Data:
+    """MNIST: 60,000 pictures of 28 × 28 pixels to train on, 10,000 to test on, in float32.
 
-    Downloaded once from openml.org (15 MB) into the folder ``cache`` (default: scikit-learn's data folder), and
+    Downloaded once (15 MB) from openml.org into the folder ``cache``, by default scikit-learn's data folder, and
     verified at each use. Raises ConnectionError if it is neither there nor to be had, ValueError if it is damaged.
     """
     from sklearn import datasets
 
-    folder = Path(cache) if cache is not None else Path(datasets.get_data_home())
+    folder = Path(cache or datasets.get_data_home())
     file = folder / "mnist_784.npz"
     if file.exists():
         try:
             with np.load(file) as arrays:
-                x, y = arrays["x"], arrays["y"]
+                x, y = _verified(arrays["x"], arrays["y"])
         except Exception as error:  # a damaged archive fails in many ways
-            raise ValueError(f"{file} cannot be read ({error}). Delete it and run this again.") from error
-        _verify(x, y, f"{file} does not hold MNIST: %s. Delete it and run this again.")
+            raise ValueError(f"{file} does not hold MNIST ({error}). Delete it and run this again.") from error
     else:
-        try:
-            # liac-arff is the parser that needs no pandas.
-            bunch = datasets.fetch_openml(
+        try:  # liac-arff is the parser that needs no pandas
+            sent = datasets.fetch_openml(
                 "mnist_784", version=1, as_frame=False, parser="liac-arff", data_home=str(folder)
             )
         except (OSError, HTTPException) as error:
@@ -145,64 +117,42 @@ def mnist(
                 f"MNIST could not be downloaded from www.openml.org: {error}. Connect to the internet and run this "
                 f"again, or copy mnist_784.npz from another machine into {folder}. digits() needs no download."
             ) from error
-        x, y = np.asarray(bunch.data), np.asarray(bunch.target).astype(np.int64)
-        _verify(
-            x,
-            y,
-            f"What openml.org sent is not MNIST: %s. Run this again; if it stays so, empty {folder}/openml.",
-        )
-        x, y = x.astype(np.uint8), y.astype(np.uint8)
-        folder.mkdir(parents=True, exist_ok=True)
+        x, y = _verified(np.asarray(sent.data), np.asarray(sent.target).astype(np.int64))
         part = file.with_suffix(".part.npz")
-        np.savez_compressed(part, x=x, y=y)
-        part.replace(file)  # all or nothing, when interrupted
-    x, y = x / np.float32(255), y.astype(np.int64)
-    cut = len(y) - MNIST["test"]
-    return _data(x[:cut], y[:cut], x[cut:], y[cut:], validation, device, dtype)
+        np.savez_compressed(part, x=x.astype(np.uint8), y=y)
+        part.replace(file)  # whole or not at all, when interrupted
+    x = x / np.float32(255)
+    return _data(x[:-MNIST_TEST], y[:-MNIST_TEST], x[-MNIST_TEST:], y[-MNIST_TEST:], validation, device, torch.float32)
 
 
-def _verify(x: np.ndarray, y: np.ndarray, message: str) -> None:
-    """Raise ValueError unless shape, range, pixel sum and label counts are those of MNIST."""
-    if x.shape != MNIST["shape"] or y.shape != x.shape[:1]:
-        problem = f"arrays of shape {x.shape} and {y.shape} instead of {MNIST['shape']} and {MNIST['shape'][:1]}"
-    elif x.min() < 0 or x.max() > 255 or int(x.sum(dtype=np.float64)) != MNIST["pixel_sum"]:
-        problem = "its pixels are not MNIST's (their range or their sum differs)"
-    elif (counts := np.bincount(y).tolist()) != MNIST["label_counts"]:
-        problem = f"{counts} pictures of the classes 0 to 9 instead of {MNIST['label_counts']}"
-    else:
-        return
-    raise ValueError(message % problem)
+def _verified(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    found = {"shape": x.shape, "pixel sum": int(x.sum(dtype=np.float64)), "label counts": np.bincount(y).tolist()}
+    true = {"shape": MNIST_SHAPE, "pixel sum": MNIST_PIXEL_SUM, "label counts": MNIST_LABEL_COUNTS}
+    for name, value in true.items():
+        if found[name] != value:
+            raise ValueError(f"MNIST's {name} should be {value}, but it is {found[name]}")
+    return x, y
 
 
 def _digits() -> tuple[np.ndarray, ...]:
-    """x, y, x_test, y_test of the fixed split; pixels in [0, 1]."""
     from sklearn.datasets import load_digits
 
     x, y = load_digits(return_X_y=True)
-    return _split(x / 16, y, TEST)
+    return _split(x / 16, y, 360)
 
 
 def _split(x: np.ndarray, y: np.ndarray, size: int) -> tuple[np.ndarray, ...]:
-    """x, y without, and x, y of, ``size`` examples that hold the classes in equal shares."""
+    """x, y without, and x, y of, ``size`` examples with the classes in equal shares."""
     from sklearn.model_selection import train_test_split
 
     keep, take = train_test_split(np.arange(len(y)), test_size=size, stratify=y, random_state=0)
     return x[keep], y[keep], x[take], y[take]
 
 
-def _data(x, y, x_test, y_test, validation, device, dtype) -> Data:
-    if validation != 0 and not 10 <= validation <= len(y) - 10:
-        raise ValueError(
-            f"validation={validation}: take 0 or from 10 to {len(y) - 10} of the {len(y)} training examples."
-        )
-    x_val, y_val = x[:0], y[:0]
-    if validation:
-        x, y, x_val, y_val = _split(x, y, validation)
-    device = devices.pick_device() if device is None else device
-    parts = zip((x, x_val, x_test), (y, y_val, y_test), strict=True)
-    tensors = [
-        torch.as_tensor(array, dtype=kind, device=device)
-        for xs, ys in parts
-        for array, kind in ((xs, dtype), (ys, torch.int64))
-    ]
-    return Data(*tensors)
+def _data(x, y, x_test, y_test, validation: int, device: Device, dtype: torch.dtype) -> Data:
+    if validation and not 10 <= validation <= len(y) - 10:
+        raise ValueError(f"validation={validation}: take 0, or 10 to {len(y) - 10}, of the {len(y)} training examples.")
+    parts = (*_split(x, y, validation), x_test, y_test) if validation else (x, y, x[:0], y[:0], x_test, y_test)
+    device = device or pick_device()
+    kinds = (dtype, torch.int64) * 3
+    return Data(*(torch.as_tensor(p, dtype=kind, device=device) for p, kind in zip(parts, kinds, strict=True)))

@@ -68,7 +68,7 @@ def setup() -> None:
     if shell:
         formatters = shell.display_formatter.formatters
         formatters["image/png"].pop(Figure, None)
-        formatters["text/html"].for_type(Figure, _to_html)
+        formatters["text/html"].for_type(Figure, to_html)
         formatters["text/plain"].for_type(Figure, lambda fig, printer, _: printer.text(f"Figure: {description(fig)}"))
 
 
@@ -103,7 +103,8 @@ def description(fig: Figure) -> str:
     return f"A figure without a description. It plots {'; '.join(parts)}." if parts else "An empty figure."
 
 
-def _to_html(fig: Figure) -> str:
+def to_html(fig: Figure) -> str:
+    """The figure as an ``<img>`` with its description as alt text; the same bytes every time."""
     picture = io.BytesIO()
     fig.savefig(picture, format="png", bbox_inches="tight", metadata={"Software": None})
     data = base64.b64encode(picture.getvalue()).decode()

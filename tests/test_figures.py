@@ -53,7 +53,7 @@ def test_a_students_own_figure_gets_a_generic_description():
 def test_pictures_are_the_same_bytes_every_time():
     def picture():
         ax = figures.curve([1, 2, 3], {"a": [1, 2, 3], "b": [3, 2, 1]}, alt="two lines")
-        return figures._to_html(ax.figure)
+        return figures.to_html(ax.figure)
 
     assert picture() == picture()
 
@@ -128,7 +128,7 @@ def test_a_diverging_path_does_not_blow_up_the_picture():
     path = torch.tensor([[-4.0, 1.0], [1e200, -1e300], [float("nan"), float("inf")]], dtype=torch.float64)
     ax = figures.trajectories(RAVINE, {"SGD": path}, alt="a path that diverges")
     assert ax.get_xlim() == RAVINE.xlim
-    assert re.match("<img", figures._to_html(ax.figure))
+    assert re.match("<img", figures.to_html(ax.figure))
 
 
 def test_heatmap_and_arrow_draw_what_they_are_given():
