@@ -252,7 +252,8 @@ forms = {
 }
 for name, form in forms.items():
     gap = (velocity_path(*form) - lecture).abs().max()
-    print(f"{name:18} the lecture form's path: {'agrees to 1e-14' if gap < 1e-14 else f'differs by {gap:.1f}'}")
+    agrees = "agrees to 1e-14" if gap < 1e-14 else f"differs by up to {gap:.1f}"
+    print(f"{name:18} {agrees}")
 
 # %% [markdown]
 # The last line is the mistake that converting avoids: an average at the same $\eta$ is ten times slower, and a comparison with it says nothing about averaging.
@@ -326,7 +327,7 @@ if passed("momentum_step", "best_momentum"):
         needed = int((distances[name] > 1e-6).sum())
         print(f"{name:17} {needed:3} steps until the distance is below 1e-6")
     ax = figures.curve(range(201), distances, x="step", y="distance to the minimum", log="y",
-                       alt="Distance to the minimum on a logarithmic axis. Both fall along nearly straight "
+                       alt="Distance to the minimum on a logarithmic axis. Both fall along almost straight "
                        "lines, momentum about four times as steeply as gradient descent.")
     t = torch.arange(201)
     figures.theory(t, 4.1 * (24 / 26) ** t, ax=ax, label="_")
@@ -597,8 +598,21 @@ if passed("momentum_step", "nesterov_step"):
               f"floor; after 60 steps {path[-1].norm():.3f} from the minimum")
 
 # %% [markdown]
-# **Read the figure.** The look-ahead acts like a brake on the steep direction: swings die out. Along the floor, where the gradient changes slowly, the two are alike. The brake has a price: for $\alpha = 0.9$ Nesterov diverges from $\eta h = \frac{2(1+\alpha)}{1+2\alpha} = 1.36$ on, momentum only from 3.8 on.
-#
+# **Read the figure.** The look-ahead acts like a brake on the steep direction: swings die out. Along the floor, where the gradient changes slowly, the two are alike. The brake has a price. For $\alpha = 0.9$ Nesterov is stable up to $\eta h = \frac{2(1+\alpha)}{1+2\alpha}$ only, momentum up to $2(1+\alpha)$. Your functions on both sides of these limits:
+
+# %% tags=["demo"]
+if passed("momentum_step", "nesterov_step"):
+    for name, limit in {"Nesterov": 3.8 / 2.8, "momentum": 3.8}.items():
+        for lr in (0.99 * limit, 1.01 * limit):
+            w, delta = torch.tensor(1.0), torch.tensor(0.0)  # curvature 1: the gradient is w itself
+            for _ in range(1000):
+                if name == "Nesterov":
+                    w, delta = nesterov_step(w, lambda v: v, delta, lr, 0.9)
+                else:
+                    w, delta = momentum_step(w, w, delta, lr, 0.9)
+            print(f"{name:9} ηh = {lr:.2f}  {'converges' if abs(w) < 1 else 'diverges'}")
+
+# %% [markdown]
 # ## 4.9  PyTorch stores the look-ahead point
 #
 # `torch.optim.SGD(nesterov=True)` cannot ask for a gradient elsewhere: `backward()` has computed it where the parameter is. So PyTorch keeps the *look-ahead point* in the parameter. With $p = w - \alpha\Delta$ the same algorithm reads
@@ -617,8 +631,8 @@ if passed("nesterov_step"):
         optimizer.step()
         from_w = max(from_w, (p.detach() - w).abs().max().item())
         from_ahead = max(from_ahead, (p.detach() - (w - 0.9 * delta)).abs().max().item())
-    print(f"PyTorch's parameter differs from your w by up to              {from_w:.2f}")
-    print(f"and from your look-ahead point by less than 1e-15:            {from_ahead < 1e-15}")
+    print(f"PyTorch's parameter differs from your w by up to {from_w:.2f}, "
+          f"from your look-ahead point by less than 1e-15: {from_ahead < 1e-15}")
 
 # %% [markdown]
 # > Lecture notes ▸ corrected: the notes say momentum "helps skip over local minima by increasing efficiency". Nothing on this page is about local minima: what is measured here is cancellation across a ravine, longer steps along it, and a larger stable range.
