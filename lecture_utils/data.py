@@ -8,7 +8,10 @@ from http.client import HTTPException
 from pathlib import Path
 
 import numpy as np
+import sklearn.datasets
 import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
 from torch.nn import functional as F
 
 from lecture_utils.devices import HOST, Device, pick_device
@@ -22,7 +25,7 @@ MNIST_LABEL_COUNTS = [6903, 7877, 6990, 7141, 6824, 6313, 6876, 7293, 6825, 6958
 class Data:
     """A classification data set on one device; ``x`` and ``y`` are the training examples.
 
-    x, x_val, x_test: (examples, features), floats from 0 to 1.   y, y_val, y_test: (examples,), int64 classes.
+    x, x_val, x_test: (examples, features), float32, 0 to 1.   y, y_val, y_test: (examples,), int64 classes.
     """
 
     x: torch.Tensor
@@ -36,19 +39,17 @@ class Data:
     n_features = property(lambda self: self.x.shape[1])
 
 
-def digits(device: Device = None, validation: int = 0, dtype: torch.dtype = torch.float32) -> Data:
+def digits(device: Device = None, validation: int = 0) -> Data:
     """scikit-learn's 1797 pictures of 8 × 8 pixels: 1437 to train on, 360 to test on, always the same ones.
 
     Pixels are scaled to [0, 1], not standardised: three of them are 0 in every picture and have no spread to divide
     by. ``validation`` examples are taken out of the 1437. All parts hold the classes in equal shares.
     Raises ValueError if ``validation`` is impossible.
     """
-    return _data(*_digits(), validation, device, dtype)
+    return _data(*_digits(), validation, device)
 
 
-def noisy_digits(
-    device: Device = None, noise: float = 0.3, validation: int = 0, dtype: torch.dtype = torch.float32
-) -> Data:
+def noisy_digits(device: Device = None, noise: float = 0.3, validation: int = 0) -> Data:
     """The digits with a share ``noise`` of the training labels replaced by another class, always the same ones.
 
     With softmax regression (``mlp(hidden=0)``) and an L2 penalty the problem is convex, and as no linear model fits
@@ -62,33 +63,20 @@ def noisy_digits(
     random = np.random.RandomState(0)  # its numbers will never change, unlike those of default_rng
     wrong = random.permutation(len(y)) < round(noise * len(y))
     y = np.where(wrong, (y + random.randint(1, 10, len(y))) % 10, y)
-    return _data(x, y, x_test, y_test, validation, device, dtype)
+    return _data(x, y, x_test, y_test, validation, device)
 
 
 def ridge_softmax_minimum(data: Data, l2: float) -> float:
-    """The lowest mean cross-entropy + l2/2 · ‖weights and biases‖² of a linear model, to 1e-7, by L-BFGS in float64.
+    """The lowest training loss, cross-entropy + l2/2 · ‖weights and biases‖², of ``mlp(hidden=0)``, to nine digits.
 
-    Raises ValueError if l2 ≤ 0: without a penalty there may be no minimum.
+    Found in float64 by scikit-learn's Newton method. Raises ValueError if l2 ≤ 0: there may be no minimum then.
     """
     if l2 <= 0:
         raise ValueError(f"l2 must be positive, but it is {l2}: without a penalty there may be no minimum.")
-    x, y = F.pad(data.x.to(HOST, torch.float64), (0, 1), value=1.0), data.y.to(HOST)  # the added 1 carries the bias
-    w = x.new_zeros(x.shape[1], data.n_classes).requires_grad_()
-    lbfgs = torch.optim.LBFGS(
-        [w], max_iter=5000, tolerance_grad=1e-6, tolerance_change=0, line_search_fn="strong_wolfe"
-    )
-
-    def objective() -> torch.Tensor:
-        lbfgs.zero_grad()
-        loss = F.cross_entropy(x @ w, y) + l2 / 2 * w.square().sum()
-        loss.backward()
-        return loss
-
-    lbfgs.step(objective)
-    minimum = objective().item()
-    if (excess := w.grad.square().sum().item() / (2 * l2)) > 1e-7:  # a bound on it, by strong convexity
-        raise RuntimeError(f"L-BFGS may be {excess:.1e} above the minimum, with l2 = {l2}: use a larger l2.")
-    return minimum
+    x = F.pad(data.x.to(HOST, torch.float64), (0, 1), value=1.0)  # the added 1 carries the bias
+    model = LogisticRegression(C=1 / (l2 * data.n), fit_intercept=False, solver="newton-cg", tol=1e-9, max_iter=1000)
+    w = torch.as_tensor(model.fit(x.numpy(), data.y.to(HOST).numpy()).coef_, device=HOST)
+    return (F.cross_entropy(x @ w.T, data.y.to(HOST)) + l2 / 2 * w.square().sum()).item()
 
 
 def mnist(device: Device = None, cache: str | os.PathLike | None = None, validation: int = 0) -> Data:
@@ -97,9 +85,7 @@ def mnist(device: Device = None, cache: str | os.PathLike | None = None, validat
     Downloaded once (15 MB) from openml.org into the folder ``cache``, by default scikit-learn's data folder, and
     verified at each use. Raises ConnectionError if it is neither there nor to be had, ValueError if it is damaged.
     """
-    from sklearn import datasets
-
-    folder = Path(cache or datasets.get_data_home())
+    folder = Path(cache or sklearn.datasets.get_data_home())
     file = folder / "mnist_784.npz"
     if file.exists():
         try:
@@ -109,7 +95,7 @@ def mnist(device: Device = None, cache: str | os.PathLike | None = None, validat
             raise ValueError(f"{file} does not hold MNIST ({error}). Delete it and run this again.") from error
     else:
         try:  # liac-arff is the parser that needs no pandas
-            sent = datasets.fetch_openml(
+            sent = sklearn.datasets.fetch_openml(
                 "mnist_784", version=1, as_frame=False, parser="liac-arff", data_home=str(folder)
             )
         except (OSError, HTTPException) as error:
@@ -122,7 +108,7 @@ def mnist(device: Device = None, cache: str | os.PathLike | None = None, validat
         np.savez_compressed(part, x=x.astype(np.uint8), y=y)
         part.replace(file)  # whole or not at all, when interrupted
     x = x / np.float32(255)
-    return _data(x[:-MNIST_TEST], y[:-MNIST_TEST], x[-MNIST_TEST:], y[-MNIST_TEST:], validation, device, torch.float32)
+    return _data(x[:-MNIST_TEST], y[:-MNIST_TEST], x[-MNIST_TEST:], y[-MNIST_TEST:], validation, device)
 
 
 def _verified(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -135,24 +121,20 @@ def _verified(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _digits() -> tuple[np.ndarray, ...]:
-    from sklearn.datasets import load_digits
-
-    x, y = load_digits(return_X_y=True)
+    x, y = sklearn.datasets.load_digits(return_X_y=True)
     return _split(x / 16, y, 360)
 
 
 def _split(x: np.ndarray, y: np.ndarray, size: int) -> tuple[np.ndarray, ...]:
     """x, y without, and x, y of, ``size`` examples with the classes in equal shares."""
-    from sklearn.model_selection import train_test_split
-
     keep, take = train_test_split(np.arange(len(y)), test_size=size, stratify=y, random_state=0)
     return x[keep], y[keep], x[take], y[take]
 
 
-def _data(x, y, x_test, y_test, validation: int, device: Device, dtype: torch.dtype) -> Data:
+def _data(x, y, x_test, y_test, validation: int, device: Device) -> Data:
     if validation and not 10 <= validation <= len(y) - 10:
         raise ValueError(f"validation={validation}: take 0, or 10 to {len(y) - 10}, of the {len(y)} training examples.")
     parts = (*_split(x, y, validation), x_test, y_test) if validation else (x, y, x[:0], y[:0], x_test, y_test)
     device = device or pick_device()
-    kinds = (dtype, torch.int64) * 3
+    kinds = (torch.float32, torch.int64) * 3
     return Data(*(torch.as_tensor(p, dtype=kind, device=device) for p, kind in zip(parts, kinds, strict=True)))

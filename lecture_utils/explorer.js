@@ -184,13 +184,8 @@ function render({ model, el }) {
     svg.setAttribute("aria-label", `${now.landscape}. ${status.textContent}`);
   }
 
-  let waiting = false;
-  const change = (values) => {
-    Object.assign(now, values);
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame(() => { waiting = false; redraw(); });
-  };
+  // At once: browsers send at most one input event per frame, and a redraw takes far less than one.
+  const change = (values) => { Object.assign(now, values); redraw(); };
   let saving = false;
   const save = () => {
     saving = true; // every set() below fires a change event; none of them may read back the traits not yet set

@@ -38,7 +38,7 @@ class Runs(History):
 
 
 def sgd(w, grad, lr):
-    return w.addcmul_(grad, lr, value=-1)
+    return (w.addcmul_(grad, lr, value=-1),)
 
 
 def momentum(w, grad, velocity, lr, alpha=0.9):
@@ -94,22 +94,16 @@ def sweep(
     Raises ValueError if an argument cannot be used, TypeError for a hyperparameter that the rule does not have.
     """
     if isinstance(rule, str) and (rule not in RULES or state is not None):
-        raise ValueError(
-            f"rule={rule!r}: give one of {', '.join(RULES)} without state, or a step function of your own."
-        )
+        raise ValueError(f"rule={rule!r}: give one of {', '.join(RULES)} (without state), or your own step function.")
     step, start = RULES.get(rule, rule), STATES.get(rule, (0.0,)) if state is None else state
     lrs = torch.as_tensor(lrs, dtype=torch.float64, device=HOST).reshape(-1)
     seeds, sizes, n_lrs = tuple(map(int, seeds)), batch_sizes(batch_size, epochs), len(lrs)
     if not n_lrs or not seeds:
         raise ValueError("lrs and seeds must each have at least one entry.")
-    factors = [1.0] * sum(steps := [math.ceil(data.n / size) for size in sizes])
-    if schedule:
-        times = range(sum(steps)) if per_step else range(epochs)
-        factors = [f for time in times for f in [schedule(time)] * (1 if per_step else steps[time])]
 
     @torch.no_grad()
-    def run(seeds: Sequence[int]) -> dict[str, Tensor]:
-        runs, randoms, losses = len(seeds) * n_lrs, [generator(seed) for seed in seeds], []
+    def run(seeds: Sequence[int]) -> tuple[dict[str, Tensor], list[float]]:
+        runs, randoms, losses, factors = len(seeds) * n_lrs, [generator(seed) for seed in seeds], [], []
         weights, rates, shapes = _stack(lrs, seeds, hidden, data)
         memory, grad = start_state(start, weights), torch.empty_like(weights)
         views, grad_views = _views(weights, shapes), _views(grad, shapes)
@@ -122,38 +116,38 @@ def sweep(
             return values | {"train_loss": values["train_loss"] + penalty()}
 
         history = [point()]
-        for size in sizes:
+        for epoch, size in enumerate(sizes):
             order = torch.stack([torch.cat(shuffled(data.n, size, random)) for random in randoms]).to(data.x.device)
-            for batch in order.split(size, dim=1):
-                y = data.y[batch].view(len(seeds), 1, 1, -1).expand(-1, n_lrs, -1, -1).reshape(runs, 1, -1)
-                factor = factors[len(losses)]
-                losses.append(_backward(views, grad_views, data.x[batch], y) + penalty())
+            labels = data.y[order].view(len(seeds), 1, 1, -1).expand(-1, n_lrs, -1, -1).reshape(runs, 1, -1)
+            for batch, y in zip(order.split(size, 1), labels.split(size, 2), strict=True):
+                factors.append(schedule(len(losses) if per_step else epoch) if schedule else 1.0)
+                settings = hyper | {"lr": rates * factors[-1] if schedule else rates}
+                losses.append(_backward(views, grad_views, data.x[batch], y))
                 if l2:
+                    losses[-1] += penalty()
                     grad.add_(weights, alpha=l2)
-                # A rule of your own gets copies: it may keep what it is given.
-                given = (weights, grad) if isinstance(rule, str) else (weights.clone(), grad.clone())
-                lr = rates if factor == 1 else rates * factor
-                new, *memory = call_rule(step, *given, memory, {"lr": lr, **hyper})
-                if new is not weights:
-                    weights.copy_(new)
+                if isinstance(rule, str):
+                    _, *memory = step(weights, grad, *memory, **settings)
+                else:  # copies, because a rule may keep what it is given
+                    w, *memory = call_rule(step, weights.clone(), grad.clone(), memory, settings)
+                    weights.copy_(w)
             history.append(point())
             bar.update(len(seeds))
         table = {"loss": losses} | {name: [values[name] for values in history] for name in history[0]}
-        return {name: torch.stack(v).to(HOST).view(-1, len(seeds), n_lrs).permute(2, 1, 0) for name, v in table.items()}
+        tensors = {name: torch.stack(values).to(HOST).view(-1, len(seeds), n_lrs) for name, values in table.items()}
+        return {name: tensor.permute(2, 1, 0) for name, tensor in tensors.items()}, factors
 
-    # Some seeds to each core, in threads that never wait for each other: a busy core then holds up no other. A rule of
-    # your own may not stand that, and stays where it can be interrupted.
-    threads = os.cpu_count() if isinstance(rule, str) and data.x.device == HOST and torch.get_num_threads() == 1 else 1
-    share = max(math.ceil(len(seeds) / threads), math.ceil(8 / n_lrs))  # fewer than 8 runs are not worth a thread
+    # Some seeds to each core, in threads that never wait for each other, so that a busy core holds up no other. A rule
+    # of your own may not stand that, and stays in this thread, where it can be interrupted.
+    spread = isinstance(rule, str) and data.x.device.type == HOST.type and torch.get_num_threads() == 1
+    share = max(math.ceil(len(seeds) / ((os.cpu_count() or 1) if spread else 1)), math.ceil(8 / n_lrs))
     parts = [seeds[i : i + share] for i in range(0, len(seeds), share)]
-    with (
-        tqdm(total=epochs * len(seeds), desc="epochs × seeds", disable=not progress) as bar,
-        ThreadPoolExecutor() as pool,
-    ):
-        results = list(pool.map(run, parts)) if len(parts) > 1 else [run(seeds)]
-    table = {name: torch.cat([result[name] for result in results], dim=1) for name in results[0]}
-    lr = lrs[:, None] * torch.tensor(factors, dtype=lrs.dtype, device=HOST)
-    return Runs(lrs=lrs, seeds=seeds, lr=lr, **table)
+    bar = tqdm(total=epochs * len(seeds), desc="epochs × seeds", disable=not progress)
+    with bar, ThreadPoolExecutor() as pool:
+        tables, factors = zip(*(pool.map(run, parts) if len(parts) > 1 else [run(seeds)]), strict=True)
+    lr = lrs[:, None] * torch.tensor(factors[0], dtype=lrs.dtype, device=HOST)
+    whole = {name: torch.cat([table[name] for table in tables], dim=1) for name in tables[0]}
+    return Runs(lrs=lrs, seeds=seeds, lr=lr, **whole)
 
 
 def _stack(lrs: Tensor, seeds: Sequence[int], hidden: int, data: Data) -> tuple[Tensor, Tensor, list[tuple]]:

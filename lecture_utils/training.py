@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from tqdm import tqdm
@@ -22,12 +22,12 @@ from lecture_utils.devices import HOST, Device, generator, pick_device
 class History:
     """What happened in a run, as tensors on the CPU. Curves hold the start and the end of each epoch."""
 
-    loss: torch.Tensor  # (steps,) of each minibatch, before its step
-    lr: torch.Tensor  # (steps,) the learning rate that each step used, in the optimizer's first group
-    train_loss: torch.Tensor  # (epochs + 1,) of all training examples
-    test_accuracy: torch.Tensor  # (epochs + 1,) share of the test examples, 0 to 1
-    val_loss: torch.Tensor | None = None  # (epochs + 1,), None without validation examples
-    val_accuracy: torch.Tensor | None = None  # (epochs + 1,) likewise
+    loss: Tensor  # (steps,) of each minibatch, before its step
+    lr: Tensor  # (steps,) the learning rate that each step used, in the optimizer's first group
+    train_loss: Tensor  # (epochs + 1,) of all training examples
+    test_accuracy: Tensor  # (epochs + 1,) share of the test examples, 0 to 1
+    val_loss: Tensor | None = None  # (epochs + 1,), None without validation examples
+    val_accuracy: Tensor | None = None  # (epochs + 1,) likewise
 
 
 def mlp(
@@ -47,7 +47,7 @@ def mlp(
     return nn.Sequential(*layers[:-1]).to(device or pick_device())
 
 
-def shuffled(n: int, batch_size: int, generator: torch.Generator) -> Sequence[torch.Tensor]:
+def shuffled(n: int, batch_size: int, generator: torch.Generator) -> Sequence[Tensor]:
     """The numbers 0 … n-1 in random order, in pieces of ``batch_size``; the last one may be shorter."""
     return torch.randperm(n, generator=generator, device=HOST).split(batch_size)
 
@@ -62,7 +62,7 @@ def train(
     seed: int = 0,
     scheduler: Any = None,
     per_step: bool = False,
-    minibatches: Callable[[int, int, torch.Generator], Iterable[torch.Tensor]] = shuffled,
+    minibatches: Callable[[int, int, torch.Generator], Iterable[Tensor]] = shuffled,
     progress: bool = False,
 ) -> History:
     """Train ``model`` in place on the mean cross-entropy of ``data``.
@@ -73,7 +73,7 @@ def train(
     Raises ValueError if an argument cannot be used. A run that diverges is no error: its losses become inf or nan.
     """
     sizes = batch_sizes(batch_size, epochs)
-    _check(model, optimizer, data)
+    _check(model, optimizer, data.x)
     random, losses, rates, history = generator(seed), [], [], [curves(partial(_score, model), data)]
 
     for epoch in tqdm(range(epochs), desc="epochs", disable=not progress):
@@ -99,7 +99,7 @@ def train(
     return History(lr=lr, **{name: torch.stack(values).to(HOST) for name, values in table.items()})
 
 
-def curves(score: Callable, data: Data) -> dict[str, torch.Tensor]:
+def curves(score: Callable, data: Data) -> dict[str, Tensor]:
     """One point of each curve of a ``History``; ``score(x, y)`` gives mean cross-entropy and share of right answers."""
     point = {"train_loss": score(data.x, data.y)[0], "test_accuracy": score(data.x_test, data.y_test)[1]}
     if len(data.y_val):
@@ -108,7 +108,7 @@ def curves(score: Callable, data: Data) -> dict[str, torch.Tensor]:
 
 
 @torch.no_grad()
-def _score(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _score(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     model.eval()
     logits = model(x)
     return F.cross_entropy(logits, y), (logits.argmax(1) == y).to(x.dtype).mean()
@@ -116,25 +116,24 @@ def _score(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Te
 
 def batch_sizes(batch_size: int | Sequence[int], epochs: int) -> list[int]:
     """One batch size per epoch. Raises ValueError if that is impossible."""
-    if not isinstance(epochs, int) or epochs < 1:
-        raise ValueError(f"epochs must be a whole number, at least 1, but it is {epochs!r}.")
     sizes = list(batch_size) if isinstance(batch_size, Sequence) else [batch_size] * epochs
+    for name, values in {"epochs": [epochs], "batch_size": sizes}.items():
+        if wrong := [value for value in values if not isinstance(value, int) or value < 1]:
+            raise ValueError(f"{name} must be a whole number, at least 1, but it is {wrong[0]!r}.")
     if len(sizes) != epochs:
         raise ValueError(f"batch_size has {len(sizes)} entries for {epochs} epochs: give one number, or one per epoch.")
-    if wrong := [size for size in sizes if not isinstance(size, int) or size < 1]:
-        raise ValueError(f"batch_size must be a whole number of examples, at least 1, but it is {wrong[0]!r}.")
     return sizes
 
 
-def _check(model: nn.Module, optimizer: torch.optim.Optimizer, data: Data) -> None:
-    own, x = list(model.parameters()), data.x
-    if not {id(p) for group in optimizer.param_groups for p in group["params"]} <= {id(p) for p in own}:
+def _check(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor) -> None:
+    if not {id(p) for group in optimizer.param_groups for p in group["params"]} <= {id(p) for p in model.parameters()}:
         raise ValueError("The optimizer holds parameters of another model: make it from this model.parameters().")
-    if wrong := [p for p in own if (p.device, p.dtype) != (x.device, x.dtype)]:
-        raise ValueError(
-            f"The model is {wrong[0].dtype} on {wrong[0].device}, the data {x.dtype} on {x.device}: "
-            "call model.to(data.x) before you make the optimizer."
-        )
+    for p in model.parameters():
+        if (p.device, p.dtype) != (x.device, x.dtype):
+            raise ValueError(
+                f"The model is {p.dtype} on {p.device}, the data {x.dtype} on {x.device}: "
+                "call model.to(data.x) before you make the optimizer."
+            )
 
 
 class RuleOptimizer(torch.optim.Optimizer):
@@ -164,16 +163,16 @@ class RuleOptimizer(torch.optim.Optimizer):
                     p.copy_(w)
 
 
-def start_state(start: Sequence, w: torch.Tensor) -> list:
+def start_state(start: Sequence, w: Tensor) -> list:
     """A float becomes a tensor of that value, shaped like ``w``; anything else stays what it is."""
     return [torch.full_like(w, value) if isinstance(value, float) else value for value in start]
 
 
-def call_rule(rule: Callable, w: torch.Tensor, grad: torch.Tensor, state: Sequence, hyper: dict) -> Sequence:
+def call_rule(rule: Callable, w: Tensor, grad: Tensor, state: Sequence, hyper: dict) -> Sequence:
     """The new w and state that ``rule(w, grad, *state, **hyper)`` returns. Raises ValueError if it does not."""
     result = rule(w, grad, *state, **hyper)
     result = result if isinstance(result, tuple | list) else (result,)
-    shapes = [tuple(r.shape) if isinstance(r, torch.Tensor) else type(r).__name__ for r in result]
+    shapes = [tuple(r.shape) if isinstance(r, Tensor) else type(r).__name__ for r in result]
     if len(result) != 1 + len(state) or shapes[0] != tuple(w.shape):
         raise ValueError(
             f"{getattr(rule, '__name__', 'The rule')} should return w of shape {tuple(w.shape)} and {len(state)} "

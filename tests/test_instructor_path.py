@@ -8,7 +8,9 @@ import sys
 
 import nbformat
 import pytest
+from browser import chromium, lab
 from nbgrader.validator import Validator
+from playwright.sync_api import expect
 
 from lecture_utils.environment import ROOT, tools
 
@@ -111,3 +113,14 @@ def test_validate_accepts_the_solution_and_names_what_is_missing(course):
     assert Validator().validate(str(folder / "00_start_here.ipynb")) == {}
     found = Validator().validate(str(course / "notebooks" / "lecture12" / "00_start_here.ipynb"))
     assert "not written yet" in found["failed"][0]["raw_error"].lower()
+
+
+def test_formgrader_shows_the_submissions_and_grades_one_by_its_button(course):
+    with lab(sys.executable, course, "--instructor") as server, chromium(f"{server}/lab") as page:
+        expect(page.locator(".lm-MenuBar-item", has_text="Nbgrader")).to_be_visible()
+        page.goto(f"{server}/formgrader/manage_submissions/lecture12")
+        row = page.locator("tr").filter(has_text="half")
+        expect(row.locator(".score")).to_have_text(f"{points() - 3} / {points()}")
+        row.locator(".autograde a").click()
+        expect(page.locator(".modal-dialog")).to_contain_text("Success", timeout=120_000)
+        page.screenshot(path=str(course / "formgrader.png"))

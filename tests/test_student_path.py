@@ -1,27 +1,17 @@
 """A student's way through, for real: the unzipped bundle, its own environment, JupyterLab, Chromium."""
 
 import json
-import os
 import re
-import shutil
-import signal
-import socket
-import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 import zipfile
 
 import nbformat
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from browser import chromium, lab
+from playwright.sync_api import Page, expect
 
 from lecture_utils import bundle
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync --no-first-run"
-TOKEN = "student"
 NOTEBOOK = "notebooks/lecture12/04_momentum_nesterov.ipynb"
 WRONG = (
     "def momentum_step(w, grad, delta, lr, alpha):\n    delta = alpha * delta + grad\n    return w - lr * delta, delta"
@@ -29,12 +19,6 @@ WRONG = (
 RIGHT = (
     "def momentum_step(w, grad, delta, lr, alpha):\n    delta = alpha * delta + lr * grad\n    return w - delta, delta"
 )
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
@@ -48,58 +32,15 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(folder):
-    """`python3 -m lecture_utils lab` with a Python that has nothing installed: it makes .venv first."""
-    port = free_port()
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("VIRTUAL_ENV", "PYTHON", "JUPYTER", "LECTURE_"))}
-    command = [
-        getattr(sys, "_base_executable", sys.executable),
-        "-m",
-        "lecture_utils",
-        "lab",
-        "--no-browser",
-        "--port",
-        str(port),
-    ]
-    with (folder / "lab.log").open("w") as log:
-        lab = subprocess.Popen(
-            command,
-            cwd=folder,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env={**clean, "JUPYTER_TOKEN": TOKEN},
-            start_new_session=True,
-        )
-        try:
-            wait_for(f"http://127.0.0.1:{port}/api", lab, folder / "lab.log")
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            os.killpg(lab.pid, signal.SIGTERM)
-            lab.wait()
-
-
-def wait_for(url, process, log, limit=900):
-    end = time.monotonic() + limit
-    while time.monotonic() < end:
-        assert process.poll() is None, log.read_text()
-        try:
-            urllib.request.urlopen(url, timeout=5)
-            return
-        except (urllib.error.URLError, ConnectionError):
-            time.sleep(0.5)
-    raise AssertionError(f"no answer from {url}:\n{log.read_text()}")
+    """With a Python that has nothing installed: it makes .venv first."""
+    with lab(getattr(sys, "_base_executable", sys.executable), folder) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
 def page(server):
-    if not CHROMIUM:
-        pytest.fail("Chromium is not installed. Debian: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
-        page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        page.set_default_timeout(60_000)
-        page.goto(f"{server}/lab/tree/{NOTEBOOK}?token={TOKEN}")
+    with chromium(f"{server}/lab/tree/{NOTEBOOK}") as page:
         yield page
-        browser.close()
 
 
 def saved(page: Page, folder):
@@ -133,6 +74,9 @@ def test_students_see_no_instructor_menus_and_no_news(page):
     page.get_by_role("button", name="Validate").first.wait_for()
     assert not page.get_by_text("Formgrader").count()
     assert not page.get_by_text("Create Assignment").count()
+    menus = page.locator(".jp-MenuBar-anchor, .lm-MenuBar-item").all_inner_texts()
+    assert "Kernel" in menus
+    assert "Nbgrader" not in menus
     assert not page.get_by_text("Would you like to get notified").count()
 
 
