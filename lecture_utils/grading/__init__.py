@@ -1,0 +1,1 @@
+"""What an instructor's machine does with submissions."""
