@@ -104,6 +104,7 @@ def mnist(device: Device = None, cache: str | os.PathLike | None = None, validat
                 f"again, or copy mnist_784.npz from another machine into {folder}. digits() needs no download."
             ) from error
         x, y = _verified(np.asarray(sent.data), np.asarray(sent.target).astype(np.int64))
+        folder.mkdir(parents=True, exist_ok=True)
         part = file.with_suffix(".part.npz")
         np.savez_compressed(part, x=x.astype(np.uint8), y=y)
         part.replace(file)  # whole or not at all, when interrupted

@@ -116,10 +116,11 @@ def _score(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 def batch_sizes(batch_size: int | Sequence[int], epochs: int) -> list[int]:
     """One batch size per epoch. Raises ValueError if that is impossible."""
-    sizes = list(batch_size) if isinstance(batch_size, Sequence) else [batch_size] * epochs
+    sizes = list(batch_size) if isinstance(batch_size, Sequence) else [batch_size]
     for name, values in {"epochs": [epochs], "batch_size": sizes}.items():
         if wrong := [value for value in values if not isinstance(value, int) or value < 1]:
             raise ValueError(f"{name} must be a whole number, at least 1, but it is {wrong[0]!r}.")
+    sizes = sizes if isinstance(batch_size, Sequence) else sizes * epochs
     if len(sizes) != epochs:
         raise ValueError(f"batch_size has {len(sizes)} entries for {epochs} epochs: give one number, or one per epoch.")
     return sizes

@@ -183,6 +183,11 @@ BAD = {
         "not_written",
         "not written yet",
     ),
+    "not implemented by torch": (
+        lambda w, grad, delta, lr, alpha: (torch.complex(w, w).max(), delta),
+        "crashed",
+        "NotImplementedError",
+    ),
     "name error": (crashes, "crashed", "The line is: return w - velocity - lr * gradient"),
     "exit": (leaves, "crashed", "SystemExit"),
     "wrong shape": (shrinks, "shape", "wrong shape: expected (3,), got ()"),

@@ -63,7 +63,7 @@ def test_impossible_requests_are_named(arguments):
         noisy_digits("cpu", **arguments)
 
 
-@pytest.mark.parametrize("l2", [1e-3, 1e-2])
+@pytest.mark.parametrize("l2", [5e-3, 5e-2])
 def test_the_minimum_is_where_the_gradient_vanishes(l2):
     found = noisy_digits("cpu")
     minimum = ridge_softmax_minimum(found, l2)
@@ -169,7 +169,7 @@ def test_a_damaged_cache_is_named(monkeypatch, tmp_path, tiny):
     assert len(calls) == 1
 
 
-def test_the_real_mnist_numbers_are_consistent():
+def test_the_numbers_that_mnist_is_verified_by_agree_with_its_published_means():
     assert sum(data.MNIST_LABEL_COUNTS) == data.MNIST_SHAPE[0]
     mean = data.MNIST_PIXEL_SUM / np.prod(data.MNIST_SHAPE) / 255
     assert mean == pytest.approx((60 * 0.1306604762738429 + 10 * 0.13251460696903547) / 70, abs=1e-9)

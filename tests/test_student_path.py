@@ -81,9 +81,14 @@ def test_students_see_no_instructor_menus_and_no_news(page):
 
 
 def test_run_all_on_the_unsolved_notebook_reaches_the_end(page, folder):
-    # The kernel looks idle before it accepts work, so a first cell is run until it has its number.
-    run_cell(page, "import math")
-    expect(cell(page, "import math").locator(".jp-InputPrompt")).to_have_text(re.compile(r"\[\d+\]"))
+    # The kernel looks idle before it accepts work, and then a cell silently does not run: try until it has its number.
+    prompt = cell(page, "import math").locator(".jp-InputPrompt")
+    for _ in range(20):
+        run_cell(page, "import math")
+        page.wait_for_timeout(3000)
+        if re.search(r"\d", prompt.inner_text()):
+            break
+    expect(prompt).to_have_text(re.compile(r"\[\d+\]"))
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_text("Run All Cells", exact=True).click()
     for _ in range(120):

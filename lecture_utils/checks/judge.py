@@ -76,7 +76,16 @@ def judge(
             return Verdict(name, False, "misconception", wrong["credit"], headline, message, wrong["name"], evidence)
     if problem:
         return Verdict(name, False, problem[0], 0.0, headline, problem[1], None, evidence)
-    return Verdict(name, False, "different", 0.0, headline, "This is none of the usual slips.", None, evidence)
+    return Verdict(
+        name,
+        False,
+        "different",
+        0.0,
+        headline,
+        "This is none of the usual slips. Redo the case below by hand, and compare line by line.",
+        None,
+        evidence,
+    )
 
 
 def _where(got: Trace, expected: Trace, case: dict, rtol: float, agreeing: int, n: int) -> tuple[str, str, Any]:
@@ -111,7 +120,7 @@ def _where(got: Trace, expected: Trace, case: dict, rtol: float, agreeing: int, 
     else:
         headline = f"{agreeing} of {n} cases agree"
     if value.shape != right.shape:
-        text = f"{what} has the wrong shape: expected {tuple(right.shape)}, got {tuple(value.shape)}."
+        text = f"{'the result' if what == 'value' else what} has the wrong shape: expected {tuple(right.shape)}, got {tuple(value.shape)}."
         return headline, described, ("shape", text[0].upper() + text[1:])
     value = value.double()
     worst = (value - right).abs().nan_to_num(nan=torch.inf).flatten().argmax() if value.numel() else 0
@@ -123,7 +132,7 @@ def _where(got: Trace, expected: Trace, case: dict, rtol: float, agreeing: int, 
         return (
             headline,
             evidence,
-            ("nonfinite", f"{what} contains nan or inf. Is something divided by zero?".capitalize()),
+            ("nonfinite", "It contains nan or inf. Is something divided by zero?"),
         )
     return headline, evidence, None
 

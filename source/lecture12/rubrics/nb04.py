@@ -101,6 +101,15 @@ def _swapped(w, grad, delta, lr, alpha):
     return delta, w - delta
 
 
+def _velocity_without_gradient(w, grad, delta, lr, alpha):
+    return w - alpha * delta - lr * grad, alpha * delta
+
+
+def _shrunk_again(w, grad, delta, lr, alpha):
+    delta = alpha * delta + lr * grad
+    return w - alpha * delta, delta
+
+
 _LR_OUTSIDE = (
     "the form of torch.optim: the learning rate stands outside the velocity. The lecture puts it inside, "
     "so that the velocity is itself a step. At a constant rate both walk the same path; after a drop they do not."
@@ -160,6 +169,13 @@ MOMENTUM = (
         _friction,
     ),
     Misconception("no_memory", "the old velocity has no effect: this is plain gradient descent.", _no_memory),
+    Misconception(
+        "velocity_without_gradient",
+        "w moves as it should, but the velocity that is returned has not felt this gradient. The step itself is the velocity.",
+        _velocity_without_gradient,
+        credit=0.3,
+    ),
+    Misconception("shrunk_again", "the finished velocity is shrunk by α once more before w moves.", _shrunk_again),
     Misconception("swapped", "the right two results in the wrong order.", _swapped, credit=0.5),
 )
 
@@ -236,6 +252,11 @@ def _first_step_skipped(w, grad, buf, lr, momentum, dampening):
     return w - lr * buf, buf
 
 
+def _first_counted_twice(w, grad, buf, lr, momentum, dampening):
+    buf = momentum * (grad if buf is None else buf) + (1 - dampening) * grad
+    return w - lr * buf, buf
+
+
 def _torch_uphill(w, grad, buf, lr, momentum, dampening):
     buf = grad if buf is None else momentum * buf + (1 - dampening) * grad
     return w + lr * buf, buf
@@ -258,6 +279,11 @@ TORCH = (
         "first_step_skipped",
         "without a buffer nothing moves. The first step is a step: only there is nothing yet to remember.",
         _first_step_skipped,
+    ),
+    Misconception(
+        "first_counted_twice",
+        "the first gradient is counted twice: it becomes the buffer, and is then added to it once more.",
+        _first_counted_twice,
     ),
     Misconception(
         "dampening_on_buffer",
@@ -348,6 +374,15 @@ def _nesterov_only_w(w, grad_fn, delta, lr, alpha):
     return w - (alpha * delta + lr * grad_fn(w - alpha * delta))
 
 
+def _velocity_forgets(w, grad_fn, delta, lr, alpha):
+    step = lr * grad_fn(w - alpha * delta)
+    return w - alpha * delta - step, step
+
+
+def _nesterov_swapped(w, grad_fn, delta, lr, alpha):
+    return nesterov_step(w, grad_fn, delta, lr, alpha)[::-1]
+
+
 def _look_ahead_without_memory(w, grad_fn, delta, lr, alpha):
     delta = lr * grad_fn(w - alpha * delta)
     return w - delta, delta
@@ -392,6 +427,13 @@ NESTEROV = (
     Misconception("lr_outside", _LR_OUTSIDE, _nesterov_lr_outside, credit=0.5),
     Misconception("velocity_not_returned", _LOST, _nesterov_lost),
     Misconception("only_w_returned", _LOST, _nesterov_only_w),
+    Misconception(
+        "velocity_forgets",
+        "w moves as it should, but only the gradient's part of the step is returned as the velocity.",
+        _velocity_forgets,
+        credit=0.3,
+    ),
+    Misconception("swapped", "the right two results in the wrong order.", _nesterov_swapped, credit=0.5),
     Misconception(
         "no_memory",
         "the old velocity chooses where to look, but does not move w any more.",
@@ -586,6 +628,18 @@ EXERCISES = [
                 credit=0.3,
             ),
             Misconception(
+                "symmetric_solver",
+                "the eigenvalues of another matrix: a solver for symmetric ones (eigh) reads only one half of this one, "
+                "which is not symmetric.",
+                lambda lr, alpha, curvature: (
+                    torch.linalg.eigvalsh(
+                        torch.tensor([[1 - lr * curvature, -alpha], [lr * curvature, alpha]], dtype=torch.float64)
+                    )
+                    .abs()
+                    .max()
+                ),
+            ),
+            Misconception(
                 "determinant",
                 "the product of the two eigenvalues, which is the determinant.",
                 lambda lr, alpha, curvature: alpha,
@@ -655,6 +709,14 @@ EXERCISES = [
                 "over_alpha",
                 "a division by α itself. What matters is what the friction, 1 − α, takes away in each step.",
                 lambda lr, alpha: lr / alpha,
+            ),
+            Misconception(
+                "only_the_momentum_part",
+                "a product with α: a smaller rate. With α = 0 nothing would move.",
+                lambda lr, alpha: lr * alpha,
+            ),
+            Misconception(
+                "upside_down", "the right two numbers, divided the wrong way round.", lambda lr, alpha: (1 - alpha) / lr
             ),
             Misconception(
                 "one_step_back",
