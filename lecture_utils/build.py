@@ -177,6 +177,7 @@ def solution(notebook: NotebookNode, name: str) -> str:
         kernel_name=KERNEL["name"],
         record_timing=False,
         store_widget_state=False,
+        coalesce_streams=True,  # how printed lines arrive in pieces differs from run to run
         resources={"metadata": {"path": str(SOLUTIONS)}},
     )
     try:

@@ -178,7 +178,8 @@ if passed("gradient_step"):
 # | batch size | $B$ | $m$, $B$ | `batch_size` |
 # | curvature, and largest ÷ smallest | $h$, $\kappa$ | $\lambda$, $\kappa$ | – |
 # | decay of the learning rate | $k$ | $k$, $\lambda$ | `gamma` $= e^{-k}$ in `ExponentialLR` |
-#
+
+# %% [markdown]
 # > Lecture notes ▸ corrected: the notes call Adam's two decays the $\alpha$ and $\beta$ "of RMSProp". In `torch.optim.RMSprop` the argument `alpha` is the lecture's $\beta$, and the lecture's $\alpha$ is called `momentum`.
 
 # %% [markdown]
@@ -195,7 +196,8 @@ if passed("gradient_step"):
 # | 6 Adam | write it, with its correction, as a PyTorch optimizer | 75 |
 # | 7 Optimizers in PyTorch | compare optimizers fairly | 75 |
 # | 8 Midterm practice | answer the five kinds of question | 60 |
-#
+
+# %% [markdown]
 # They build on each other, but each can be run alone. One data set (8 × 8 pictures of handwritten digits), one small network, one noisy quadratic and one ravine come back all the time: what changes between two figures is the idea.
 
 # %% [markdown]

@@ -149,7 +149,8 @@ if passed("velocity_weights"):
 # | Keras | $v = \alpha v - \eta\nabla L$ | $w \leftarrow w + v$ |
 # | PyTorch | $b = \alpha b + (1-\tau)\nabla L$ | $w \leftarrow w - \eta\, b$ |
 # | average (EMA) | $m = \alpha m + (1-\alpha)\nabla L$ | $w \leftarrow w - \eta\, m$ |
-#
+
+# %% [markdown]
 # $\tau$ is PyTorch's `dampening`, 0 unless you set it. PyTorch's buffer $b$ has one more particularity: before the first step there is none (`None`), and the first gradient becomes the buffer as it is, undampened.
 #
 # > Lecture notes ▸ corrected: the notes give the dampening as $1-\eta$. It has nothing to do with the learning rate: the new gradient is multiplied by $1-\tau$ ([torch.optim.SGD](https://docs.pytorch.org/docs/stable/generated/torch.optim.SGD.html)).
