@@ -117,10 +117,7 @@ def as_source(notebook: NotebookNode) -> str:
     notebook.metadata = nbformat.from_dict(
         {
             # The filter keeps jupytext's own version number, which changes on every machine, out of the diffs.
-            "jupytext": {
-                "formats": "ipynb,py:percent",
-                "notebook_metadata_filter": "-jupytext.text_representation",
-            },
+            "jupytext": {"formats": "ipynb,py:percent", "notebook_metadata_filter": "-jupytext.text_representation"},
             "kernelspec": KERNEL,
         }
     )

@@ -51,11 +51,7 @@ def ensure(test: bool = False) -> str:
 def tools() -> dict[str, str]:
     """The process environment with this Python's own programs first: nbgrader calls alembic and jupyter by name."""
     here = os.path.dirname(os.path.abspath(sys.executable))
-    return {
-        **os.environ,
-        "PATH": os.pathsep.join([here, os.environ.get("PATH", "")]),
-        "PYTHONWARNINGS": "ignore",
-    }
+    return {**os.environ, "PATH": os.pathsep.join([here, os.environ.get("PATH", "")]), "PYTHONWARNINGS": "ignore"}
 
 
 def hand_over(command: list[str], environment: dict[str, str] | None = None) -> int:
@@ -180,14 +176,8 @@ def _advice(output: str) -> str:
     """One sentence on what went wrong and what to do, for the output of a set-up step that failed."""
     causes = [
         ("No space left on device", "The disk is full. Make room, then start the same command again."),
-        (
-            "ensurepip",
-            "This Python cannot make environments. On Debian or Ubuntu: sudo apt install python3-venv",
-        ),
-        (
-            "Permission denied",
-            f"The folder {ROOT} cannot be written to. Copy the course to a folder of your own.",
-        ),
+        ("ensurepip", "This Python cannot make environments. On Debian or Ubuntu: sudo apt install python3-venv"),
+        ("Permission denied", f"The folder {ROOT} cannot be written to. Copy the course to a folder of your own."),
         (
             "No matching distribution|Could not find a version",
             "A package has no version for this Python or system. Python 3.11, 64 bit, works everywhere: "
@@ -197,11 +187,7 @@ def _advice(output: str) -> str:
     # Without a network pip says both "connection" and "no matching distribution": the first is the cause.
     network = "NewConnectionError|ConnectionError|Temporary failure in name resolution|getaddrinfo failed|ReadTimeout|SSLError|ProxyError"
     causes.insert(
-        1,
-        (
-            network,
-            "The package index cannot be reached. Connect to the internet, then start the same command again.",
-        ),
+        1, (network, "The package index cannot be reached. Connect to the internet, then start the same command again.")
     )
     for pattern, advice in causes:
         if re.search(pattern, output):

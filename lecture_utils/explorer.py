@@ -75,6 +75,8 @@ def explorer(
     """
     if landscape not in LANDSCAPES:
         raise ValueError(f"There is no landscape {landscape!r}: choose one of {', '.join(LANDSCAPES)}.")
+    if not methods:
+        raise ValueError(f"methods is empty: choose from {', '.join(figures.METHODS)}.")
     if unknown := [m for m in methods if m not in figures.METHODS]:
         raise ValueError(f"There is no method {unknown[0]!r}: choose from {', '.join(figures.METHODS)}.")
     limits = {"lr": (lr, 1e-3, 2), "alpha": (alpha, 0, 0.99), "beta": (beta, 0.5, 0.999), "steps": (steps, 1, 200)}

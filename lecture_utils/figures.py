@@ -141,16 +141,7 @@ def curve(
     return ax
 
 
-def band(
-    xs: Any,
-    runs: Any,
-    /,
-    *,
-    label: str,
-    ax: Axes,
-    method: str | None = None,
-    kind: str = "minmax",
-) -> Axes:
+def band(xs: Any, runs: Any, /, *, label: str, ax: Axes, method: str | None = None, kind: str = "minmax") -> Axes:
     """The mean over seeds with its band. ``runs`` has shape (seeds, points); runs that blew up (nan, inf) leave gaps.
 
     ``kind`` "minmax" draws the band from the smallest to the largest run, "sd" one standard deviation either way.
@@ -222,27 +213,12 @@ def trajectories(landscape: Landscape, paths: dict[str, Any], /, *, alt: str = "
         points = _array(path)
         # A diverging path may reach 1e300: clamped, it still leaves the picture in the right direction.
         points = np.clip(
-            np.nan_to_num(points, nan=1e9),
-            [3 * x0 - 2 * x1, 3 * y0 - 2 * y1],
-            [3 * x1 - 2 * x0, 3 * y1 - 2 * y0],
+            np.nan_to_num(points, nan=1e9), [3 * x0 - 2 * x1, 3 * y0 - 2 * y1], [3 * x1 - 2 * x0, 3 * y1 - 2 * y0]
         )
-        ax.plot(
-            points[:, 0],
-            points[:, 1],
-            **{**_look(ax, name, 1), "markersize": 3.5, "linewidth": 1.3},
-            label=name,
-        )
+        ax.plot(points[:, 0], points[:, 1], **{**_look(ax, name, 1), "markersize": 3.5, "linewidth": 1.3}, label=name)
     first = _array(next(iter(paths.values())))[0]
     ax.plot(*first, "o", color="white", markeredgecolor="black", markersize=9, label="start", zorder=6)
-    ax.plot(
-        *landscape.minimum,
-        "*",
-        color="#F0E442",
-        markeredgecolor="black",
-        markersize=14,
-        label="minimum",
-        zorder=6,
-    )
+    ax.plot(*landscape.minimum, "*", color="#F0E442", markeredgecolor="black", markersize=14, label="minimum", zorder=6)
     ax.set(xlim=landscape.xlim, ylim=landscape.ylim)
     ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
     return ax
@@ -281,14 +257,7 @@ def arrow(ax: Axes, start: Any, end: Any, label: str, *, color: str, at: float =
         "",
         end,
         start,
-        arrowprops={
-            "arrowstyle": "-|>",
-            "color": color,
-            "lw": 2,
-            "linestyle": linestyle,
-            "shrinkA": 0,
-            "shrinkB": 0,
-        },
+        arrowprops={"arrowstyle": "-|>", "color": color, "lw": 2, "linestyle": linestyle, "shrinkA": 0, "shrinkB": 0},
     )
     ax.annotate(
         label,

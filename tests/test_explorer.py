@@ -77,6 +77,7 @@ def test_methods_look_as_in_all_figures(tmp_path):
     [
         ({"landscape": "hill"}, "choose one of ravine"),
         ({"methods": ["adamw"]}, "There is no method 'adamw'"),
+        ({"methods": []}, "methods is empty"),
         ({"lr": 0}, "lr must lie between"),
         ({"alpha": 1.0}, "alpha must lie between"),
         ({"steps": 10_000}, "steps must lie between"),

@@ -34,12 +34,7 @@ def stepping(
         drawn = {k: numbers(random, shape, *v) if isinstance(v, tuple) else v for k, v in state.items()}
         return {"w": numbers(random, shape), **{k: _fill(v, shape) for k, v in drawn.items()}}
 
-    case: dict[str, Any] = {
-        "steps": steps,
-        "dtype": dtype,
-        "hyper": hyper,
-        "start": [start(s) for s in shapes],
-    }
+    case: dict[str, Any] = {"steps": steps, "dtype": dtype, "hyper": hyper, "start": [start(s) for s in shapes]}
     if gradient == "list":
         case["grads"] = [[numbers(random, s) for s in shapes] for _ in range(steps)]
         # A zero gradient: state must go on moving w, and nothing may divide by it.

@@ -43,10 +43,7 @@ class Verdict:
 
 
 def judge(
-    function: Callable,
-    exercise: str | None = None,
-    checks_file: str | Path | None = None,
-    limit: float = TIME_LIMIT,
+    function: Callable, exercise: str | None = None, checks_file: str | Path | None = None, limit: float = TIME_LIMIT
 ) -> Verdict:
     """Judge ``function`` as an answer to ``exercise`` (its own name when left out).
 
@@ -129,11 +126,7 @@ def _where(got: Trace, expected: Trace, case: dict, rtol: float, agreeing: int, 
     a, b = right.flatten()[worst].item(), value.flatten()[worst].item()
     evidence = f"{described}  Expected{name} = {_show(a, b)}, got {_show(b, a)}"
     if torch.isfinite(right).all() and not torch.isfinite(value).all():
-        return (
-            headline,
-            evidence,
-            ("nonfinite", "It contains nan or inf. Is something divided by zero?"),
-        )
+        return (headline, evidence, ("nonfinite", "It contains nan or inf. Is something divided by zero?"))
     return headline, evidence, None
 
 

@@ -54,12 +54,7 @@ def check(function: Callable) -> None:
     try:
         name = _name_of(function, sys._getframe(1).f_globals)
         verdict = _verdicts[name] = judge(function, exercise=name)
-    except (
-        LookupError,
-        OSError,
-        TypeError,
-        ValueError,
-    ) as error:  # no such exercise, no readable checks.json
+    except (LookupError, OSError, TypeError, ValueError) as error:  # no such exercise, no readable checks.json
         _show(_Card(f"✘ {_text(error)}", _CARD.format(color=_ORANGE, body=f"✘ {html.escape(_text(error))}")))
         raise CheckFailed(_text(error)) from None
     _show(_card(verdict))
@@ -75,10 +70,7 @@ def passed(*names: str) -> bool:
     waiting = [n for n in names if not (n in _verdicts and _verdicts[n].passed)]
     if waiting:
         _show(
-            _Card(
-                text := f"… waiting for a green check of {' and '.join(waiting)}.",
-                f"<em>{html.escape(text)}</em>",
-            )
+            _Card(text := f"… waiting for a green check of {' and '.join(waiting)}.", f"<em>{html.escape(text)}</em>")
         )
     return not waiting
 

@@ -126,8 +126,7 @@ def call(function: Callable, args: list, names: list[str]) -> Any:
         if error.args:  # the stub's has none; torch's own say what is not implemented
             raise Problem("crashed", _what_crashed(error)) from error
         raise Problem(
-            "not_written",
-            "Put your own lines where it says # YOUR CODE HERE, and take out the line that raises.",
+            "not_written", "Put your own lines where it says # YOUR CODE HERE, and take out the line that raises."
         ) from error
     except BaseException as error:  # SystemExit too: a student's exit() must not end the check
         raise Problem("crashed", _what_crashed(error)) from error
