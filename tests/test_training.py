@@ -1,9 +1,8 @@
 """The training loop: that it records what happened, and that step functions of one's own train as torch.optim does."""
 
-import dataclasses
-
 import pytest
 import torch
+from rules import adam_step, double, gradient_step, heavy_ball_step, momentum_in_place, momentum_step, rmsprop_step
 from torch import nn
 from torch.nn import functional as F
 from torch.optim import lr_scheduler
@@ -201,39 +200,6 @@ def test_an_argument_that_cannot_be_used_is_named(data, arguments, message):
 # --- step functions of one's own ---------------------------------------------------------------------------------
 
 
-def gradient_step(w, grad, lr):
-    return w - lr * grad
-
-
-def momentum_step(w, grad, delta, lr, alpha):
-    delta = alpha * delta + lr * grad
-    return w - delta, delta
-
-
-def momentum_in_place(w, grad, delta, lr, alpha):
-    delta *= alpha
-    delta += grad.mul_(lr)
-    w -= delta
-    return w, delta
-
-
-def rmsprop_step(w, grad, r, lr, beta, eps):
-    r = beta * r + (1 - beta) * grad**2
-    return w - lr * grad / (r.sqrt() + eps), r
-
-
-def adam_step(w, grad, m, r, t, lr, beta1, beta2, eps):
-    t = t + 1
-    m = beta1 * m + (1 - beta1) * grad
-    r = beta2 * r + (1 - beta2) * grad**2
-    return w - lr * (m / (1 - beta1**t)) / ((r / (1 - beta2**t)).sqrt() + eps), m, r, t
-
-
-def heavy_ball_step(w, grad, last_w, lr, alpha):
-    """Momentum by the last two points; keeps what it was given. ``last_w`` is None at first."""
-    return w - lr * grad + (0 if last_w is None else alpha * (w - last_w)), w
-
-
 MOMENTUM = {"momentum": 0.9}
 RULES = {
     "gradient_step": (gradient_step, (), {}, torch.optim.SGD, {}),
@@ -249,10 +215,6 @@ RULES = {
         {"betas": (0.8, 0.99), "eps": 0.1},
     ),
 }
-
-
-def double(data):
-    return dataclasses.replace(data, x=data.x.double(), x_val=data.x_val.double(), x_test=data.x_test.double())
 
 
 @pytest.mark.parametrize("name", RULES)
