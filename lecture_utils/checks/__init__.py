@@ -4,8 +4,8 @@
 """
 
 from lecture_utils.checks.judge import Verdict, judge
-from lecture_utils.checks.notebook import CheckFailed, check, explain_name_errors, passed, scoreboard
+from lecture_utils.checks.notebook import CheckFailed, check, explain_errors, passed, scoreboard
 
 __all__ = ["CheckFailed", "Verdict", "check", "judge", "passed", "scoreboard"]
 
-explain_name_errors()
+explain_errors()

@@ -47,6 +47,7 @@ def judge(
 ) -> Verdict:
     """Judge ``function`` as an answer to ``exercise`` (its own name when left out).
 
+    An exercise may want a tuple of functions, or a list of numbers, instead.
     ``checks_file`` is a checks.json; when left out it is looked for beside the working folder and above it.
     Whatever the function does ends up in the verdict. Raises ``LookupError`` for an exercise that no checks.json
     knows, ``FileNotFoundError`` without a checks.json, ``ValueError`` when it cannot be read, and ``TypeError`` when
@@ -54,7 +55,8 @@ def judge(
     """
     name = exercise or getattr(function, "__name__", type(function).__name__)
     spec = find_exercise(name, checks_file)
-    if not callable(function):
+    functions = function if isinstance(function, tuple) else (function,)
+    if spec["observer"] != "answer" and not all(map(callable, functions)):
         raise TypeError(f"check needs the function {name} itself, without ( ); it got a {type(function).__name__}.")
     rtol = spec["rtol"]
     traces = observe(function, spec["observer"], spec["cases"], spec["settings"], limit)
@@ -68,7 +70,10 @@ def judge(
         traces[case], expected[case], spec["cases"][case], rtol, sum(agrees), len(agrees)
     )
     for wrong in spec["misconceptions"]:
-        if all(same(t, decode(w), rtol) for t, w in zip(traces, wrong["traces"], strict=True)):
+        pairs = list(zip(traces, wrong["traces"], strict=True))
+        if spec["observer"] == "answer":  # its parts are questions of their own: name the first wrong one
+            pairs = pairs[case : case + 1]
+        if all(same(t, decode(w), rtol) for t, w in pairs):
             message = f"This looks like: {wrong['message']}"
             return Verdict(name, False, "misconception", wrong["credit"], headline, message, wrong["name"], evidence)
     if problem:
@@ -108,7 +113,7 @@ def _where(got: Trace, expected: Trace, case: dict, rtol: float, agreeing: int, 
         return f"{agreeing} of {n} cases agree", f"{described}  Expected {wanted}, got {label}.", None
     right = expected.entries[i][1]
     what = what.split(" (")[0]
-    if place.startswith("step"):
+    if place.startswith("step "):
         number = int(place.split()[1])
         before = [e for e in got.entries[:i] if e[0].startswith(f"{place}:")]
         headline = "step 1 differs" if number == 1 else f"step {number - 1} agrees, step {number} does not"
@@ -119,12 +124,20 @@ def _where(got: Trace, expected: Trace, case: dict, rtol: float, agreeing: int, 
     if value.shape != right.shape:
         text = f"{'the result' if what == 'value' else what} has the wrong shape: expected {tuple(right.shape)}, got {tuple(value.shape)}."
         return headline, described, ("shape", text[0].upper() + text[1:])
+    if not place.startswith(("step ", "result", "the answer")):
+        described += f"  {place[0].upper() + place[1:]}:"
+    if value.dtype == torch.bool:
+        yes, no = ("yes", "no") if right else ("no", "yes")
+        return headline, f"{described} {what}? Expected {yes}, got {no}", None
     value = value.double()
+    if place == "the answer":  # a prediction: the right number would end it
+        first = 1 + int(((value - right).abs() > rtol).flatten().nonzero()[0])
+        return headline, f"{described}  The first number that is not so is number {first}.", None
     worst = (value - right).abs().nan_to_num(nan=torch.inf).flatten().argmax() if value.numel() else 0
     index = [int(k) for k in torch.unravel_index(torch.as_tensor(worst), right.shape)] if right.ndim else []
     name = "" if what == "value" else f" {what}{index or ''}"
     a, b = right.flatten()[worst].item(), value.flatten()[worst].item()
-    evidence = f"{described}  Expected{name} = {_show(a, b)}, got {_show(b, a)}"
+    evidence = f"{described}  {'expected' if described.endswith(':') else 'Expected'}{name} = {_show(a, b)}, got {_show(b, a)}"
     if torch.isfinite(right).all() and not torch.isfinite(value).all():
         return (headline, evidence, ("nonfinite", "It contains nan or inf. Is something divided by zero?"))
     return headline, evidence, None

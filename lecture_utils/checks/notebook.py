@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from lecture_utils.checks.judge import Verdict, find_exercise, judge, load, nearby
 
@@ -46,14 +47,15 @@ class _Card:
         return self.rich
 
 
-def check(function: Callable) -> None:
+def check(function: Any, *more: Callable) -> None:
     """Say whether ``function`` is a right answer to the exercise of its name, and if not, what it looks like.
 
+    ``more`` are further functions that the exercise asks for. An answer may also be a list.
     Raises ``CheckFailed`` when it is not, so that the cell counts as failed.
     """
     try:
         name = _name_of(function, sys._getframe(1).f_globals)
-        verdict = _verdicts[name] = judge(function, exercise=name)
+        verdict = _verdicts[name] = judge((function, *more) if more else function, exercise=name)
     except (LookupError, OSError, TypeError, ValueError) as error:  # no such exercise, no readable checks.json
         _show(_Card(f"✘ {_text(error)}", _CARD.format(color=_ORANGE, body=f"✘ {html.escape(_text(error))}")))
         raise CheckFailed(_text(error)) from None
@@ -107,7 +109,7 @@ def _text(error: Exception) -> str:
     return str(error.args[0]) if error.args and not isinstance(error, OSError) else str(error)
 
 
-def _name_of(function: Callable, namespace: dict) -> str:
+def _name_of(function: Any, namespace: dict) -> str:
     """The exercise that ``function`` answers: a name it has in the notebook counts before its ``__name__``.
 
     Callable objects and decorated functions have no name, or another one, of their own.
@@ -141,22 +143,25 @@ def _show(card: _Card) -> None:
     display(card) if get_ipython() else print(card)
 
 
-# --- a misspelt name ---------------------------------------------------------------------------------------------
+# --- errors that teach more in one sentence ----------------------------------------------------------------------
 
 
-def explain_name_errors() -> None:
-    """In a notebook, add a sentence to the ``NameError`` of a check cell whose function does not exist."""
+def explain_errors() -> None:
+    """In a notebook, say in a sentence what a misspelt function or an answer that is not written yet means."""
     try:
         from IPython import get_ipython
     except ImportError:
         return
     if shell := get_ipython():
-        shell.set_custom_exc((NameError,), _explain)
+        shell.set_custom_exc((NameError, NotImplementedError), _explain)
 
 
 def _explain(shell, kind, error, trace, tb_offset=None) -> None:
+    if isinstance(error, NotImplementedError) and not error.args:  # a stub outside a function
+        text = "… not written yet: put your own lines where it says # YOUR CODE HERE."
+        return _show(_Card(text, f"<em>{text}</em>"))
     try:
-        find_exercise(error.name or "")
+        find_exercise(getattr(error, "name", None) or "")
         defined = [n for n, v in shell.user_ns.items() if callable(v) and not n.startswith("_")]
         close = difflib.get_close_matches(error.name, defined, 1)
         hint = (
@@ -165,6 +170,6 @@ def _explain(shell, kind, error, trace, tb_offset=None) -> None:
         text = f"There is no function called {error.name} here. {hint}"
         _show(_Card(f"✘ {text}", _CARD.format(color=_ORANGE, body=f"✘ {html.escape(text)}")))
     except (LookupError, OSError, ValueError):
-        pass  # any other NameError explains itself
+        pass  # any other error explains itself
     # The error itself is still shown: nbgrader must see that the cell failed.
     shell.showtraceback((kind, error, trace), tb_offset=tb_offset)

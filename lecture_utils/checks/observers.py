@@ -7,18 +7,14 @@ every call, so working in place is allowed; what counts is what is returned.
 
 from __future__ import annotations
 
-import inspect
-import os
-import signal
-import sys
-import threading
-import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 import torch
 
+from lecture_utils.checks.calling import TimedOut, at, call, time_limit
+from lecture_utils.checks.resume import resume
 from lecture_utils.checks.traces import Problem, Trace, as_tensor, from_numbers
 
 Observation = Iterator[tuple[str, torch.Tensor]]
@@ -34,7 +30,7 @@ def observe(
         with time_limit(limit):
             for case in cases:
                 traces.append(_trace(OBSERVERS[observer](function, case, **settings)))
-    except _TimedOut:
+    except TimedOut:
         text = f"Still running after {limit:g} seconds, so it was stopped. Is there a loop that never ends?"
         traces += [Trace(problem=Problem("timeout", text))] * (len(cases) - len(traces))
     return traces
@@ -72,7 +68,7 @@ def steps(function: Callable, case: dict, arguments: list[str], returns: list[st
             else:
                 hyper["grad_fn"] = _quadratic(case["curvature"][i], case["center"][i], dtype)
             shape = tuple(now["w"].shape)
-            with _at(place):
+            with at(place):
                 result = call(function, [_copy({**hyper, **now}[a]) for a in arguments], arguments)
                 for name, value in zip(returns, _unpack(result, returns), strict=True):
                     counts = isinstance(now[name], int)
@@ -82,65 +78,134 @@ def steps(function: Callable, case: dict, arguments: list[str], returns: list[st
 
 
 def values(function: Callable, case: dict, arguments: list[str], raises: str | None = None) -> Observation:
-    """A plain function: one call with ``case["args"]``. Nested lists arrive as float64 tensors.
+    """A plain function: one call with ``case["args"]``, or one for each of ``case["calls"]``, {place: args}.
 
-    ``raises`` names the exception that the exercise asks for on bad arguments: raising it is then an answer.
+    Nested lists arrive as float64 tensors; as plain lists if ``case["plain"]``. ``raises`` names the exception that
+    the exercise asks for on bad arguments: raising it is then an answer.
     """
-    args = [from_numbers(value) if isinstance(value := case["args"][name], list) else value for name in arguments]
-    try:
-        result = call(function, args, arguments)
-    except Problem as problem:
-        if raises and type(problem.__cause__).__name__ == raises:
-            yield f"{raises}: raised", torch.tensor(1.0)
-            return
-        raise
-    yield "result: value", as_tensor(result, "The result")
+    for place, given in case.get("calls", {"result": case.get("args")}).items():
+        args = [_argument(given[name], case) for name in arguments]
+        with at(place):
+            try:
+                result = call(function, args, arguments)
+            except Problem as problem:
+                if raises and type(problem.__cause__).__name__ == raises:
+                    yield f"{raises}: raised", torch.tensor(1.0)
+                    return
+                raise
+            yield f"{place}: value", as_tensor(result, "The result")
 
 
-OBSERVERS = {"steps": steps, "values": values}
+def batches(function: Callable, case: dict, arguments: list[str]) -> Observation:
+    """Index batches, ``f(n or labels, batch_size, generator)``, by their properties: their order is the generator's.
+
+    A case holds ``args`` without the generator, whose ``seed`` is given. With labels, every full batch must hold each
+    class in its share of the whole, to within one example.
+    """
+    labels = torch.tensor(case["args"].get("labels", []), dtype=torch.int64)
+    n, size = case["args"].get("n", len(labels)), case["args"]["batch_size"]
+
+    def epoch(generator: torch.Generator) -> list[torch.Tensor]:
+        given = case["args"] | {"labels": labels.clone(), "generator": generator}
+        result = call(function, [given[name] for name in arguments], arguments)
+        if not hasattr(result, "__iter__"):
+            what = "None" if result is None else f"a {type(result).__name__}"
+            raise Problem("type", f"It returns {what}: `return` a list of index tensors, or `yield` them one by one.")
+        return call(lambda: [_indices(b) for b in islice(result, 2 * n)], [], [])
+
+    torch.manual_seed(case["seed"])
+    generator = torch.Generator().manual_seed(case["seed"])
+    with at("epoch 1"):
+        first = epoch(generator)
+        yield "epoch 1: the number of batches", torch.tensor(len(first))
+        if not len(labels):
+            yield "epoch 1: the sizes of the batches", torch.tensor([len(b) for b in first])
+        every = torch.cat([torch.zeros(0, dtype=torch.int64), *first])
+        yield "epoch 1: no batch is too large", torch.tensor(all(len(b) <= size for b in first))
+        yield "epoch 1: every index comes", torch.isin(torch.arange(n), every).all()
+        yield "epoch 1: no index comes twice", torch.tensor(len(every.unique()) == len(every))
+        if not len(labels):
+            yield "epoch 1: the order is shuffled", torch.tensor(not every.equal(every.sort().values))
+        elif every.numel() and 0 <= every.min() and every.max() < n:
+            one, seen = every[labels[every] == labels[0]], labels[every]
+            yield "epoch 1: the order within a class is shuffled", torch.tensor(not one.equal(one.sort().values))
+            share = labels.bincount() / n
+            held = [labels[b].bincount(minlength=len(share)) for b in first]
+            off = [(k - len(b) * share).abs().max().item() for b, k in zip(first, held, strict=True) if len(b) == size]
+            yield "epoch 1: one class comes after the other", torch.tensor(seen.equal(seen.sort().values))
+            yield "epoch 1: the first batch holds equal numbers of each class", held[0].max() - held[0].min() <= 1
+            yield "epoch 1: each class has its share of every full batch", torch.tensor(max(off, default=0) <= 1 + 1e-6)
+    with at("epoch 2"):
+        second = epoch(generator)
+        again = torch.cat([torch.zeros(0, dtype=torch.int64), *second])
+        yield "epoch 2: the order is another one", torch.tensor(not again.equal(every))
+        if len(first) > 1:
+            held = [{frozenset(b.tolist()) for b in batches} for batches in (first, second)]
+            yield "epoch 2: the batches hold other examples", torch.tensor(held[0] != held[1])
+    with at("the same seed again"):
+        torch.manual_seed(case["seed"] + 1)  # whoever draws from torch's own generator is found out
+        same = torch.cat([torch.zeros(0, dtype=torch.int64), *epoch(torch.Generator().manual_seed(case["seed"]))])
+        yield "the same seed again: the order is the same", torch.tensor(same.equal(every))
 
 
-# --- calling student code ----------------------------------------------------------------------------------------
+def _indices(batch: Any) -> torch.Tensor:
+    if not isinstance(batch, torch.Tensor) or batch.dtype != torch.int64 or batch.ndim != 1:
+        what = f"a {batch.dtype} tensor of {batch.ndim} dimensions" if hasattr(batch, "ndim") else type(batch).__name__
+        raise Problem("type", f"Each batch must be a one-dimensional int64 tensor of indices; one is {what}.")
+    return batch.cpu()
 
 
-def call(function: Callable, args: list, names: list[str]) -> Any:
-    """Call student code; everything that can go wrong becomes a ``Problem`` with a sentence for the student."""
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):
-        signature = None  # some built-ins have none: the call itself will tell
-    try:
-        if signature:
-            signature.bind(*args)
-    except TypeError:
-        text = (
-            f"It is called with {len(names)} arguments, ({', '.join(names)}), "
-            f"but yours takes {signature}. Restore the `def` line of the exercise."
-        )
-        raise Problem("arity", text) from None
-    try:
-        return function(*args)
-    except (KeyboardInterrupt, _TimedOut):
-        raise
-    except NotImplementedError as error:
-        if error.args:  # the stub's has none; torch's own say what is not implemented
-            raise Problem("crashed", _what_crashed(error)) from error
-        raise Problem(
-            "not_written", "Put your own lines where it says # YOUR CODE HERE, and take out the line that raises."
-        ) from error
-    except BaseException as error:  # SystemExit too: a student's exit() must not end the check
-        raise Problem("crashed", _what_crashed(error)) from error
+def optimizer_rates(function: Callable, case: dict, arguments: list[str]) -> Observation:
+    """``adjust(optimizer, epoch, …)``: the learning rate of each parameter group after a call for each epoch."""
+    groups = [{"params": [torch.zeros(k + 1, requires_grad=True)], "lr": lr} for k, lr in enumerate(case["lrs"])]
+    optimizer = torch.optim.SGD(groups)
+    for epoch in case["epochs"]:
+        given = case["args"] | {"optimizer": optimizer, "epoch": epoch}
+        with at(f"epoch {epoch}"):
+            call(function, [given[name] for name in arguments], arguments)
+            for k, group in enumerate(optimizer.param_groups):
+                yield f"epoch {epoch}: the rate of group {k}", as_tensor(group["lr"], "The learning rate")
 
 
-def _what_crashed(error: BaseException) -> str:
-    """The exception, and the student's own line: the last one outside installed packages and this one."""
-    text = f"It stops with {type(error).__name__}" + (f": {error}" if str(error) else "") + "."
-    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if "site-packages" in frame.filename or frame.filename.startswith((here, sys.base_prefix, "<frozen")):
-            continue
-        return f"{text}\nThe line is: {frame.line}    (line {frame.lineno} of its cell)"
-    return text
+def lambda_rates(function: Callable, case: dict, arguments: list[str]) -> Observation:
+    """``f(…)`` makes a function for LambdaLR: what that gives for some epochs, then the rates of a real LambdaLR."""
+    made = call(function, list(case["args"].values()), arguments)
+    if not callable(made):
+        raise Problem("type", f"It must return a function of the epoch; yours returns a {type(made).__name__}.")
+    call(function, list(case["other"].values()), arguments)  # another one, made later, must not change the first
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=case["lr"])
+    for epoch in case["epochs"]:
+        with at(f"epoch {epoch}"):
+            yield f"epoch {epoch}: the factor", as_tensor(call(made, [epoch], ["epoch"]), "The factor")
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: float(call(made, [epoch], ["epoch"])))
+    for epoch in range(4):
+        yield f"LambdaLR in epoch {epoch}: the rate", as_tensor(optimizer.param_groups[0]["lr"], "The rate")
+        optimizer.step()
+        scheduler.step()
+
+
+def answer(value: Any, case: dict) -> Observation:
+    """One part of an answer that is no function but a list: ``value[case["part"]]``."""
+    with at("the answer"):
+        if not isinstance(value, (list, tuple)) or len(value) <= case["part"]:
+            raise Problem("type", f"A list with an entry for each part is expected; this is {value!r:.80}.")
+        if value[case["part"]] is None:
+            raise Problem("not_written", "Replace the None of this part.")
+        yield "the answer: value", as_tensor(value[case["part"]], "This part")
+
+
+OBSERVERS = {
+    "steps": steps,
+    "values": values,
+    "batches": batches,
+    "optimizer_rates": optimizer_rates,
+    "lambda_rates": lambda_rates,
+    "answer": answer,
+    "resume": resume,
+}
+
+
+# --- arguments and results --------------------------------------------------------------------------------------------
 
 
 def _unpack(result: Any, returns: list[str]) -> list:
@@ -159,17 +224,12 @@ def _unpack(result: Any, returns: list[str]) -> list:
     )
 
 
-@contextmanager
-def _at(place: str) -> Iterator[None]:
-    try:
-        yield
-    except Problem as problem:
-        problem.place = place
-        raise
-
-
 def _state(value: Any, dtype: torch.dtype) -> Any:
     return value if value is None or isinstance(value, int) else from_numbers(value).to(dtype)
+
+
+def _argument(value: Any, case: dict) -> Any:
+    return from_numbers(value) if isinstance(value, list) and not case.get("plain") else _copy(value)
 
 
 def _copy(value: Any) -> Any:
@@ -179,38 +239,3 @@ def _copy(value: Any) -> Any:
 def _quadratic(curvature: Any, center: Any, dtype: torch.dtype) -> Callable[[torch.Tensor], torch.Tensor]:
     h, c = _state(curvature, dtype), _state(center, dtype)
     return lambda w: h * (torch.as_tensor(w) - c)
-
-
-class _TimedOut(BaseException):
-    """Not an Exception: a student's ``except Exception`` must not swallow it."""
-
-
-@contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Raise ``_TimedOut`` inside the block after ``seconds``. Only the main thread can be stopped, others run on."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(*_: Any) -> None:
-        raise _TimedOut
-
-    old = signal.signal(signal.SIGALRM if hasattr(signal, "SIGALRM") else signal.SIGINT, stop)
-    if hasattr(signal, "SIGALRM"):
-        # Again every second: a bare `except:` in a student's loop may swallow the first one.
-        signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
-        try:
-            yield
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, old)
-    else:  # Windows has no alarm: a thread sends the interrupt
-        import _thread
-
-        timer = threading.Timer(seconds, _thread.interrupt_main)
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
-            signal.signal(signal.SIGINT, old)
