@@ -188,9 +188,9 @@ if passed("gradient_step"):
 # | notebook | you will be able to | minutes |
 # |:--|:--|--:|
 # | 0 Start here | use all the others | 20 |
-# | 1 Minibatch noise | measure the noise of a gradient and say what it costs | 60 |
-# | 2 Learning-rate decay | choose a decay and know when it helps | 60 |
-# | 3 Schedulers | predict, plot and resume a schedule | 60 |
+# | 1 [Minibatch noise](01_minibatch_noise.ipynb) | measure the noise of a gradient and say what it costs | 70 |
+# | 2 [Learning-rate decay](02_learning_rate_decay.ipynb) | choose a decay and know when it helps | 70 |
+# | 3 [Schedulers](03_schedulers.ipynb) | predict, plot and resume a schedule | 75 |
 # | 4 [Momentum and Nesterov](04_momentum_nesterov.ipynb) | write both and say when they help | 75 |
 # | 5 Gains and RMSProp | give each weight its own rate | 60 |
 # | 6 Adam | write it, with its correction, as a PyTorch optimizer | 75 |
@@ -213,4 +213,4 @@ scoreboard("00")
 # %% [markdown]
 # **Reference.** The digits: E. Alpaydin and C. Kaynak, *Optical Recognition of Handwritten Digits*, UCI Machine Learning Repository, 1998; shipped with [scikit-learn](https://scikit-learn.org/stable/modules/generated/sklearn.datasets.load_digits.html).
 #
-# **Next:** [4 Momentum and Nesterov](04_momentum_nesterov.ipynb)
+# **Next:** [1 Minibatch noise](01_minibatch_noise.ipynb)

@@ -439,7 +439,7 @@ figures.curve(range(81), curves, x="step", y="w",
 plt.show()
 
 # %% [markdown]
-# > Lecture notes ▸ corrected: momentum does not only "dampen oscillations". Across a ravine it does; above critical damping it *creates* them, and it makes the noise of minibatches linger: in notebook 2 you will see the variance of SGD grow by about $1/(1-\alpha)$.
+# > Lecture notes ▸ corrected: momentum does not only "dampen oscillations". Across a ravine it does; above critical damping it *creates* them, and it makes the noise of minibatches linger: in notebook 2 the variance of SGD grew by about $1/(1-\alpha)$.
 
 # %% [markdown]
 # ## 4.7  Most of "ten times better" is a longer step

@@ -404,11 +404,11 @@ def _exercise(reference, points, arguments, cases, misconceptions, **settings):
 
 
 EXERCISES = [
-    _exercise(exponential_decay, 1, "lr0 k t", decay_cases, EXPONENTIAL),
-    _exercise(decay_constant, 2, "lr0 lr_end epochs", constant_cases, CONSTANT),
     _exercise(
         stationary_variance, 3, "lr curvature noise_variance", variance_cases, VARIANCE, raises="ValueError"
     ),
+    _exercise(exponential_decay, 1, "lr0 k t", decay_cases, EXPONENTIAL),
+    _exercise(decay_constant, 2, "lr0 lr_end epochs", constant_cases, CONSTANT),
     _exercise(reachable_distance, 2, "lr0 k grad_norm", distance_cases, DISTANCE),
     _exercise(growing_batch, 2, "lr0 batch0 lrs max_batch", batch_cases, GROWING),
 ]

@@ -271,7 +271,7 @@ WARMUP = (
 
 USED = [
     [0.3, 0.0, 0.06, 0.12],
-    [0.1, 0.1 * 0.1, 0.1 * 0.05, 0.1 * 0.025],
+    [0.01, 0.005, 0.0025, 0.00125],
     [0.8, 0.2, 0.05],
     [0.2, 0.1, 0.0, 0.1, 0.2],
 ]
@@ -300,11 +300,11 @@ USED_MISTAKES = (
     ),
     Misconception(
         "rate_for_factor", "block B's function taken for a rate. LambdaLR takes it for a factor.",
-        _but(1, [0.2, 0.1, 0.05, 0.025]), credit=0.75,
+        _but(1, [0.1, 0.05, 0.025, 0.0125]), credit=0.75,
     ),
     Misconception(
-        "function_as_rate", "block B's function taken for a rate. LambdaLR takes it for a factor.",
-        _but(1, [0.1, 0.05, 0.025, 0.0125]), credit=0.75,
+        "first_rate_of_the_optimizer", "right from the second epoch on. But a LambdaLR sets the rate as soon as it is made.",
+        _but(1, [0.1, 0.005, 0.0025, 0.00125]), credit=0.75,
     ),
     Misconception(
         "per_epoch", "block C's scheduler taken to step once per epoch. In which loop does scheduler.step() stand?",
