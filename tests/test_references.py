@@ -1,10 +1,19 @@
 """Each reference rule against an independent source: torch.optim, an eigenvalue solver, or a sum written out."""
 
 import math
+import re
+import textwrap
+from itertools import combinations
 
+import jupytext
 import pytest
 import torch
 from conftest import EXERCISES
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.optim import lr_scheduler
+
+from lecture_utils.environment import ROOT
 
 REFERENCE = {name: exercise.reference for name, exercise in EXERCISES.items()}
 H = torch.tensor([0.3, 1.0, 4.0], dtype=torch.float64)
@@ -101,3 +110,141 @@ def test_best_momentum_is_the_best_of_a_grid(kappa):
 def test_effective_learning_rate_is_the_sum_of_the_weights():
     total = 0.02 * REFERENCE["velocity_weights"](0.9, 400).sum().item()
     assert REFERENCE["effective_learning_rate"](0.02, 0.9) == pytest.approx(total)
+
+
+# --- 01 minibatch noise ------------------------------------------------------------------------------------------
+
+
+def all_batches(gradients, batch_size):
+    return torch.stack([gradients[list(c)].mean(0) for c in combinations(range(len(gradients)), batch_size)])
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5, 7])
+def test_gradient_noise_is_the_mean_over_all_possible_batches(batch_size):
+    gradients = torch.randn(7, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    distances = (all_batches(gradients, batch_size) - gradients.mean(0)).square().sum(1)
+    assert REFERENCE["gradient_noise"](gradients, batch_size) == pytest.approx(distances.mean().item(), abs=1e-14)
+
+
+def test_noise_scale_is_noise_over_signal_of_single_examples():
+    gradients = 1 + torch.randn(7, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    signal = gradients.mean(0).norm().item() ** 2
+    expected = REFERENCE["gradient_noise"](gradients, 1) / signal
+    assert REFERENCE["noise_scale"](gradients) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("n", "batch_size"), [(10, 3), (12, 4), (5, 8), (1, 1)])
+def test_minibatches_have_every_index_once(n, batch_size):
+    batches = list(REFERENCE["minibatches"](n, batch_size, torch.Generator().manual_seed(0)))
+    assert sorted(torch.cat(batches).tolist()) == list(range(n))
+    assert [len(b) for b in batches[:-1]] == [batch_size] * (len(batches) - 1)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=6), st.integers(1, 40), st.integers(0, 99))
+def test_stratified_batches_hold_each_class_to_within_one_of_its_share(counts, batch_size, seed):
+    labels = torch.cat([torch.full((k,), c) for c, k in enumerate(counts)])
+    labels = labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))]
+    batches = list(REFERENCE["stratified_minibatches"](labels, batch_size, torch.Generator().manual_seed(seed)))
+    assert sorted(torch.cat(batches).tolist()) == list(range(len(labels)))
+    for batch in batches:
+        assert len(batch) == batch_size or batch is batches[-1]
+        share = len(batch) * torch.tensor(counts) / len(labels)
+        if len(batch) == batch_size:
+            assert (labels[batch].bincount(minlength=len(counts)) - share).abs().max() <= 1 + 1e-5
+
+
+# --- 02 learning-rate decay --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("lr", "h"), [(0.1, 1.0), (1.5, 1.0), (0.4, 3.0)])
+def test_stationary_variance_is_the_limit_of_its_recursion(lr, h):
+    variance = 0.0
+    for _ in range(2000):
+        variance = (1 - lr * h) ** 2 * variance + lr**2 * 0.7
+    assert REFERENCE["stationary_variance"](lr, h, 0.7) == pytest.approx(variance, rel=1e-12)
+
+
+@pytest.mark.parametrize("lr", [0.0, -0.1, 2.0, 2.1])
+def test_stationary_variance_needs_a_stable_rate(lr):
+    with pytest.raises(ValueError, match="lr"):
+        REFERENCE["stationary_variance"](lr, 1.0, 1.0)
+
+
+def scheduler_rates(make, epochs, lr):
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=lr)
+    scheduler, used = make(optimizer), []
+    for _ in range(epochs):
+        used.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return used
+
+
+def test_exponential_decay_is_exponential_lr():
+    used = scheduler_rates(lambda o: lr_scheduler.ExponentialLR(o, math.exp(-0.07)), 50, 0.3)
+    assert [REFERENCE["exponential_decay"](0.3, 0.07, t) for t in range(50)] == pytest.approx(used, rel=1e-13)
+
+
+def test_decay_constant_undoes_exponential_decay():
+    k = REFERENCE["decay_constant"](0.3, 0.004, 37)
+    assert REFERENCE["exponential_decay"](0.3, k, 37) == pytest.approx(0.004, rel=1e-13)
+
+
+@pytest.mark.parametrize("k", [0.01, 0.5, 3.0])
+def test_reachable_distance_is_the_sum_of_all_steps(k):
+    steps = sum(REFERENCE["exponential_decay"](0.2, k, t) * 1.7 for t in range(5000))
+    assert REFERENCE["reachable_distance"](0.2, k, 1.7) == pytest.approx(steps, rel=1e-12)
+
+
+def test_growing_batch_keeps_the_ratio_of_rate_and_size():
+    lrs = [REFERENCE["exponential_decay"](0.3, 0.1, t) for t in range(20)]
+    sizes = REFERENCE["growing_batch"](0.3, 1000, lrs, 10**9)
+    assert [0.3 / size for size in sizes] == pytest.approx([lr / 1000 for lr in lrs], rel=1e-3)
+    assert REFERENCE["growing_batch"](0.3, 16, [0.6, 0.3, 0.001], 200) == [16, 16, 200]
+
+
+# --- 03 schedulers -----------------------------------------------------------------------------------------------
+
+
+def test_option_1_and_option_2_are_exponential_lr():
+    expected = scheduler_rates(lambda o: lr_scheduler.ExponentialLR(o, math.exp(-0.05)), 60, 0.2)
+    used = scheduler_rates(lambda o: lr_scheduler.LambdaLR(o, REFERENCE["exponential_lambda"](0.05)), 60, 0.2)
+    assert used == pytest.approx(expected, rel=1e-13)
+    optimizer = torch.optim.SGD([{"params": [torch.zeros(1)]}, {"params": [torch.zeros(2)]}], lr=9.0)
+    for epoch in (59, 0, 30):
+        REFERENCE["adjust_learning_rate"](optimizer, epoch, 0.2, 0.05)
+        assert [g["lr"] for g in optimizer.param_groups] == pytest.approx([expected[epoch]] * 2, rel=1e-13)
+
+
+def test_warmup_cosine_is_linear_lr_and_cosine_annealing_lr():
+    warmup, total = 7, 40
+    factors = [REFERENCE["warmup_cosine"](s, warmup, total) for s in range(total + 5)]
+    up = scheduler_rates(lambda o: lr_scheduler.LinearLR(o, 1 / warmup, 1.0, warmup - 1), warmup, 1.0)
+    down = scheduler_rates(lambda o: lr_scheduler.CosineAnnealingLR(o, total - warmup), total - warmup + 1, 1.0)
+    assert factors[:warmup] == pytest.approx(up, abs=1e-12)
+    assert factors[warmup : total + 1] == pytest.approx(down, abs=1e-12)
+    assert factors[total:] == [0.0] * 5
+
+
+def test_the_rates_to_predict_are_those_of_the_printed_blocks():
+    """The code of the exercise is taken from the notebook itself, and run."""
+    text = jupytext.read(ROOT / "source" / "lecture12" / "03_schedulers.py").cells
+    text = "\n".join(c.source for c in text if c.cell_type == "markdown")
+    found = []
+    for block in re.findall(r"\*\*Block [A-D]\*\*.*?\n\n((?:    .*\n?)+)", text):
+        used, names = [], {"batches": range(2), "params": [torch.zeros(1, requires_grad=True)]}
+        for name, owner in {"SGD": torch.optim, "LambdaLR": lr_scheduler, "ExponentialLR": lr_scheduler}.items():
+            names[name] = getattr(owner, name)
+        names["CosineAnnealingLR"] = lr_scheduler.CosineAnnealingLR
+
+        def train(o, used=used):
+            used.append(o.param_groups[0]["lr"])
+            o.step()
+
+        names |= {"train_one_epoch": train, "train_on": lambda batch, o, train=train: train(o)}
+        exec(textwrap.dedent(block), names)
+        found.append(used[::2] if "train_on(" in block else used)
+    assert len(found) == 4
+    for used, expected in zip(found, REFERENCE["learning_rates_used"], strict=True):
+        assert used == pytest.approx(expected, abs=1e-12)

@@ -1,5 +1,6 @@
 """Every exercise: its reference is right, and every misconception is wrong in its own way and is named."""
 
+import re
 from itertools import combinations
 from random import Random
 
@@ -54,7 +55,7 @@ def test_misconceptions_differ_from_each_other(exercise):
 
 @pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
 def test_hidden_cases_also_tell_right_from_wrong(exercise):
-    for seed in range(20):
+    for seed in range(2 if exercise.observer == "resume" else 20):  # that one trains in processes of its own
         cases = exercise.cases(Random(f"hidden {seed}"))
         right = traces(exercise, exercise.reference, cases)
         assert not any(t.problem for t in right), seed
@@ -85,7 +86,7 @@ def test_message_does_not_show_the_line(pair):
 
 def test_recorded_file_holds_no_code(checks_file):
     text = checks_file.read_text(encoding="utf-8")
-    assert "lambda" not in text
+    assert not re.search(r"\blambda[^\"]*:", text)
     assert "def " not in text
     assert set(load(checks_file)) == set(EXERCISES)
 
@@ -94,6 +95,20 @@ def test_every_mistake_of_the_course_plan_is_there():
     """The mistakes that the course promises to name, by exercise."""
     promised = {
         "gradient_step": "uphill lr_forgotten nothing_returned",
+        "minibatches": "unshuffled same_order with_replacement remainder_dropped remainder_filled",
+        "gradient_noise": "no_population_factor b_squared deviation n_minus_1_as_well",
+        "noise_scale": "inverted norm_not_squared mean_of_norms",
+        "stratified_minibatches": "not_shuffled only_classes_present leftovers_lost",
+        "exponential_decay": "hyperbolic power_of_k growing compounding",
+        "decay_constant": "log10 log2 sign epochs_minus_1",
+        "stationary_variance": "small_step lr_squared curvature_forgotten no_error",
+        "reachable_distance": "integral first_term_left_out",
+        "growing_batch": "inverse compounding truncated",
+        "adjust_learning_rate": "first_group_only attribute compounding epoch_plus_1",
+        "exponential_lambda": "absolute_rate shared_variable compounding",
+        "warmup_cosine": "starts_at_zero cosine_over_total rises_again jump",
+        "save_checkpoint": "forgot_model forgot_optimizer forgot_scheduler forgot_rng forgot_generator parameters_only "
+        "epoch_repeated scheduler_order",
         "momentum_step": "torch_form ema sign velocity_not_returned old_velocity alpha_on_gradient",
         "velocity_weights": "ema newest_first off_by_one",
         "torch_momentum_step": "lecture_form dampened_first_step dampening_on_buffer",

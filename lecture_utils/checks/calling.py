@@ -33,7 +33,7 @@ def call(function: Callable, args: list, names: list[str]) -> Any:
         raise Problem("arity", text) from None
     try:
         return function(*args)
-    except (KeyboardInterrupt, TimedOut):
+    except (KeyboardInterrupt, TimedOut, Problem):
         raise
     except NotImplementedError as error:
         if error.args:  # the stub's has none; torch's own say what is not implemented

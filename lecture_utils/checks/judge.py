@@ -137,7 +137,7 @@ def _where(got: Trace, expected: Trace, case: dict, rtol: float, agreeing: int, 
     index = [int(k) for k in torch.unravel_index(torch.as_tensor(worst), right.shape)] if right.ndim else []
     name = "" if what == "value" else f" {what}{index or ''}"
     a, b = right.flatten()[worst].item(), value.flatten()[worst].item()
-    evidence = f"{described}  {'expected' if described.endswith(':') else 'Expected'}{name} = {_show(a, b)}, got {_show(b, a)}"
+    evidence = f"{described}{' expected' if described.endswith(':') else '  Expected'}{name} = {_show(a, b)}, got {_show(b, a)}"
     if torch.isfinite(right).all() and not torch.isfinite(value).all():
         return (headline, evidence, ("nonfinite", "It contains nan or inf. Is something divided by zero?"))
     return headline, evidence, None

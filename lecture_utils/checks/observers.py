@@ -113,8 +113,8 @@ def batches(function: Callable, case: dict, arguments: list[str]) -> Observation
             raise Problem("type", f"It returns {what}: `return` a list of index tensors, or `yield` them one by one.")
         return call(lambda: [_indices(b) for b in islice(result, 2 * n)], [], [])
 
-    torch.manual_seed(case["seed"])
-    generator = torch.Generator().manual_seed(case["seed"])
+    generator, own = torch.Generator().manual_seed(case["seed"]), torch.get_rng_state()
+    torch.manual_seed(case["seed"])  # who draws from torch's own generator draws the same every time
     with at("epoch 1"):
         first = epoch(generator)
         yield "epoch 1: the number of batches", torch.tensor(len(first))
@@ -126,7 +126,7 @@ def batches(function: Callable, case: dict, arguments: list[str]) -> Observation
         yield "epoch 1: no index comes twice", torch.tensor(len(every.unique()) == len(every))
         if not len(labels):
             yield "epoch 1: the order is shuffled", torch.tensor(not every.equal(every.sort().values))
-        elif every.numel() and 0 <= every.min() and every.max() < n:
+        elif every.numel() and every.min() >= 0 and every.max() < n:
             one, seen = every[labels[every] == labels[0]], labels[every]
             yield "epoch 1: the order within a class is shuffled", torch.tensor(not one.equal(one.sort().values))
             share = labels.bincount() / n
@@ -143,15 +143,19 @@ def batches(function: Callable, case: dict, arguments: list[str]) -> Observation
             held = [{frozenset(b.tolist()) for b in batches} for batches in (first, second)]
             yield "epoch 2: the batches hold other examples", torch.tensor(held[0] != held[1])
     with at("the same seed again"):
-        torch.manual_seed(case["seed"] + 1)  # whoever draws from torch's own generator is found out
+        torch.manual_seed(case["seed"] + 1)  # … until here
         same = torch.cat([torch.zeros(0, dtype=torch.int64), *epoch(torch.Generator().manual_seed(case["seed"]))])
+        torch.set_rng_state(own)
         yield "the same seed again: the order is the same", torch.tensor(same.equal(every))
 
 
 def _indices(batch: Any) -> torch.Tensor:
     if not isinstance(batch, torch.Tensor) or batch.dtype != torch.int64 or batch.ndim != 1:
         what = f"a {batch.dtype} tensor of {batch.ndim} dimensions" if hasattr(batch, "ndim") else type(batch).__name__
-        raise Problem("type", f"Each batch must be a one-dimensional int64 tensor of indices; one is {what}.")
+        hint = (
+            " Is there a `return` inside the loop, where a `yield` was meant?" if getattr(batch, "ndim", 1) == 0 else ""
+        )
+        raise Problem("type", f"Each batch must be a one-dimensional int64 tensor of indices; one is {what}.{hint}")
     return batch.cpu()
 
 
@@ -174,10 +178,19 @@ def lambda_rates(function: Callable, case: dict, arguments: list[str]) -> Observ
         raise Problem("type", f"It must return a function of the epoch; yours returns a {type(made).__name__}.")
     call(function, list(case["other"].values()), arguments)  # another one, made later, must not change the first
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=case["lr"])
+
+    def factor(epoch: int) -> torch.Tensor:
+        try:
+            return as_tensor(call(made, [epoch], ["epoch"]), "The factor")
+        except Problem as problem:
+            if problem.kind == "arity":
+                raise Problem("arity", "The function that you return must take one argument, the epoch.") from None
+            raise
+
     for epoch in case["epochs"]:
         with at(f"epoch {epoch}"):
-            yield f"epoch {epoch}: the factor", as_tensor(call(made, [epoch], ["epoch"]), "The factor")
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: float(call(made, [epoch], ["epoch"])))
+            yield f"epoch {epoch}: the factor", factor(epoch)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: factor(epoch).item())
     for epoch in range(4):
         yield f"LambdaLR in epoch {epoch}: the rate", as_tensor(optimizer.param_groups[0]["lr"], "The rate")
         optimizer.step()

@@ -96,7 +96,8 @@ def resume(functions: Any, case: dict) -> Iterator[tuple[str, torch.Tensor]]:
             f"load_checkpoint cannot run in another process: {error}\nUse its arguments only, nothing of the notebook.",
         ) from None
     _start_server()  # takes its time while this process trains
-    random = torch.get_rng_state()
+    random, threads = torch.get_rng_state(), torch.get_num_threads()
+    torch.set_num_threads(1)  # as in the other process: two threads add up in another order, and round differently
     try:
         whole = Run(case, case["seed"])
         whole.train(range(case["stop"]))
@@ -111,10 +112,13 @@ def resume(functions: Any, case: dict) -> Iterator[tuple[str, torch.Tensor]]:
             with at("save_checkpoint"):
                 call(save, arguments, names)
                 if not Path(path).is_file():
-                    raise Problem("type", "There is no file at `path` afterwards. Is the checkpoint written with torch.save?")
+                    raise Problem(
+                        "type", "There is no file at `path` afterwards. Is the checkpoint written with torch.save?"
+                    )
             back = _in_a_fresh_process(luggage, path, case)
     finally:
         torch.set_rng_state(random)
+        torch.set_num_threads(threads)
     if "problem" in back:
         raise Problem(*back["problem"], place="load_checkpoint")
     yield "after loading: the next epoch", as_tensor(back["epoch"], "What load_checkpoint returns")

@@ -504,8 +504,9 @@ figures.describe(fig, "Updates needed to reach loss 0.2 against the batch size. 
 plt.show()
 
 # %% [markdown]
-# **Read the figure.** (Best of four rates, none at the end of its range, mean of five seeds; grey: the noise scale from above.) From 8 to 32 a batch four times as large needs nearly three times fewer updates. Inside the grey range the saving dies out: 512 and 1,437 need the same 50 updates, the second of them nearly three times the examples. The noise scale is no sharp border, but it has the right order of magnitude. [Shallue et al. 2019](https://jmlr.org/papers/v20/18-789.html) found the same shape on every problem they tried.
-#
+# **Read the figure.** (Best of four rates, none at the end of its range, mean of five seeds; grey: the noise scale from above.) From 8 to 32 a batch four times as large needs nearly three times fewer updates. Inside the grey range the saving dies out: 512 and 1,437 need the same 50 updates, the second of them nearly three times the examples. The noise scale is no sharp border, but it has the right order of magnitude. [Shallue et al. 2019](https://jmlr.org/papers/v20/18-789.html) found the same shape everywhere.
+
+# %% [markdown]
 # > Lecture notes ▸ corrected: the notes say to pick the largest batch that GPU memory allows. Beyond the noise scale the extra examples buy little, and the rate has to be tuned anew. Small batches often do as well or better ([Masters & Luschi 2018](https://arxiv.org/abs/1804.07612)).
 
 # %% [markdown]
@@ -592,7 +593,8 @@ if passed("minibatches", "stratified_minibatches"):
 
 # %% [markdown]
 # At the start the classes are what the gradients differ in, and stratifying removes four fifths of the noise. Once the network tells the classes apart, the difference is within the classes, and little is gained. It costs almost nothing; where classes are rare, it makes sure that they are seen at all ([Zhao & Zhang 2014](https://arxiv.org/abs/1405.3080)).
-#
+
+# %% [markdown]
 # ## What to remember
 #
 # - A minibatch gradient is right on average for every $B$; its squared error is $\frac{\operatorname{tr}\Sigma}{B}\cdot\frac{N-B}{N-1}$.

@@ -424,7 +424,7 @@ def save_checkpoint(path, model, optimizer, scheduler, epoch, generator):
     }, path)
     ### END SOLUTION
 
-
+# %% nbgrader={"grade": false, "grade_id": "load_checkpoint-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def load_checkpoint(path, model, optimizer, scheduler, generator):
     """Bring model, optimizer, scheduler, generator and torch's own random numbers back to where they were.
 
@@ -485,16 +485,17 @@ if passed("save_checkpoint"):
     train_epochs(run, 3)
     save_checkpoint(path, *run[:3], 2, run[3])
     for forgotten in ("nothing", "optimizer", "scheduler", "dropout", "shuffling"):
-        run = new_run(1)
-        fresh = {"optimizer": run[1].state_dict(), "scheduler": run[2].state_dict(),
-                 "dropout": torch.get_rng_state(), "shuffling": run[3].get_state()}
+        fresh = new_run(1)
+        model, optimizer, scheduler, random = run = new_run(1)
         next_epoch = load_checkpoint(path, *run)
-        if forgotten == "dropout":
-            torch.set_rng_state(fresh[forgotten])
+        if forgotten == "optimizer":
+            optimizer.load_state_dict(fresh[1].state_dict())
+        elif forgotten == "scheduler":
+            scheduler.load_state_dict(fresh[2].state_dict())
+        elif forgotten == "dropout":
+            torch.manual_seed(1)
         elif forgotten == "shuffling":
-            run[3].set_state(fresh[forgotten])
-        elif forgotten != "nothing":
-            run[1 if forgotten == "optimizer" else 2].load_state_dict(fresh[forgotten])
+            random.manual_seed(1)
         resumed = train_epochs(run, 6 - next_epoch)
         gap = (resumed - uninterrupted).abs().max().item()
         print(f"forgotten: {forgotten:10}  largest difference of a weight: {gap:.0g}")

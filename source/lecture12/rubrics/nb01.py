@@ -79,6 +79,11 @@ def _count_for_size(n, batch_size, generator):
     return torch.randperm(n, generator=generator).chunk(batch_size)
 
 
+def _empty_batch(n, batch_size, generator):
+    order = torch.randperm(n, generator=generator)
+    return [order[i * batch_size : (i + 1) * batch_size] for i in range(n // batch_size + 1)]
+
+
 def _from_one(n, batch_size, generator):
     return (torch.randperm(n, generator=generator) + 1).split(batch_size)
 
@@ -134,6 +139,12 @@ MINIBATCHES = (
         "count_for_size",
         "there are `batch_size` batches. It is the number of indices in a batch, not the number of batches.",
         _count_for_size,
+    ),
+    Misconception(
+        "empty_batch",
+        "when the batch size divides n, an empty batch comes last. There are as many batches as it takes, no more.",
+        _empty_batch,
+        credit=0.5,
     ),
     Misconception("from_one", "the indices start at 1. The first example has index 0.", _from_one, credit=0.3),
     Misconception("one_batch", "only one batch comes. An epoch goes on until every index has come.", _one_batch),
@@ -200,6 +211,10 @@ def _centred_per_example(g, b):
     return (g - g.mean(1, keepdim=True)).square().sum() / len(g) / b * (len(g) - b) / (len(g) - 1)
 
 
+def _overall_mean(g, b):
+    return (g - g.mean()).square().sum() / len(g) / b * (len(g) - b) / (len(g) - 1)
+
+
 def _grads(random, n, d):
     return numbers(random, (n, d))
 
@@ -254,6 +269,12 @@ GRADIENT_NOISE = (
     Misconception("batch_size_forgotten", "the noise does not fall with the batch size.", _no_batch_size),
     Misconception(
         "not_divided_by_n", "a sum over the examples. Σ is a mean over the N examples.", _not_divided_by_n, credit=0.3
+    ),
+    Misconception(
+        "overall_mean",
+        "one mean of everything is subtracted. The full gradient has one entry for each weight: the mean over the "
+        "examples only.",
+        _overall_mean,
     ),
     Misconception(
         "wrong_mean",
@@ -388,6 +409,13 @@ def _equal_numbers(labels, batch_size, generator):
     return torch.tensor(order).split(batch_size)
 
 
+def _equal_numbers_only(labels, batch_size, generator):
+    pools = list(_pools(labels, generator))
+    k = batch_size // len(pools)
+    for i in range(len(labels) // batch_size):
+        yield torch.cat([pool[i * k : (i + 1) * k] for pool in pools])
+
+
 def _plainly_shuffled(labels, batch_size, generator):
     return torch.randperm(len(labels), generator=generator).split(batch_size)
 
@@ -453,9 +481,10 @@ STRATIFIED = (
         _classes_one_by_one,
     ),
     Misconception("only_classes_present", _PROPORTIONS, _equal_numbers, credit=0.3),
+    Misconception("equal_numbers", _PROPORTIONS, _equal_numbers_only, credit=0.3),
     Misconception("plainly_shuffled", "ordinary minibatches: the labels are not looked at.", _plainly_shuffled),
     Misconception("leftovers_lost", _LEFTOVERS, _leftovers_lost, credit=0.5),
-    Misconception("rounded_down", _LEFTOVERS, _rounded_down, credit=0.3),
+    Misconception("rounded_down", _LEFTOVERS, _rounded_down, credit=0.5),
     Misconception("with_replacement", _DRAWN_ANEW, _stratified_with_replacement, credit=0.3),
     Misconception("same_order", _SAME_ORDER, _stratified_own_seed),
     Misconception("global_generator", _OTHER_GENERATOR, _stratified_global, credit=0.5),

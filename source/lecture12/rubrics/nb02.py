@@ -8,7 +8,10 @@ NOTEBOOK = "02_learning_rate_decay"
 
 
 def _case(**args):
-    return {"args": args, "text": ", ".join(f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in args.items())}
+    return {
+        "args": args,
+        "text": ", ".join(f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in args.items()),
+    }
 
 
 # --- exponential_decay -------------------------------------------------------------------------------------------
@@ -53,13 +56,22 @@ EXPONENTIAL = (
         credit=0.3,
     ),
     Misconception(
-        "one_epoch_ahead", "the rate of the epoch after: at t = 0 it is still lr0.",
+        "one_epoch_ahead",
+        "the rate of the epoch after: at t = 0 it is still lr0.",
         lambda lr0, k, t: lr0 * math.exp(-k * (t + 1)),
         credit=0.5,
     ),
     Misconception(
-        "t_forgotten", "one factor for all epochs: t does nothing.", lambda lr0, k, t: lr0 * math.exp(-k)
+        "precedence",
+        "t multiplies outside the exponent: a power binds more strongly than a product.",
+        lambda lr0, k, t: lr0 * math.e**-k * t,
     ),
+    Misconception(
+        "time_constant",
+        "−t/k in the exponent. k is a rate per epoch, so it multiplies t.",
+        lambda lr0, k, t: lr0 * math.exp(-t / k),
+    ),
+    Misconception("t_forgotten", "one factor for all epochs: t does nothing.", lambda lr0, k, t: lr0 * math.exp(-k)),
 )
 
 
@@ -80,46 +92,68 @@ def constant_cases(random):
 
 CONSTANT = (
     Misconception(
-        "log10", "a logarithm to base 10. The inverse of e to the power x is the natural one.",
-        lambda a, b, n: math.log10(a / b) / n, credit=0.3,
+        "log10",
+        "a logarithm to base 10. The inverse of e to the power x is the natural one.",
+        lambda a, b, n: math.log10(a / b) / n,
+        credit=0.3,
     ),
     Misconception(
-        "log2", "a logarithm to base 2. The inverse of e to the power x is the natural one.",
-        lambda a, b, n: math.log2(a / b) / n, credit=0.3,
+        "log2",
+        "a logarithm to base 2. The inverse of e to the power x is the natural one.",
+        lambda a, b, n: math.log2(a / b) / n,
+        credit=0.3,
     ),
     Misconception(
-        "sign", "a negative k: the rate would grow. One minus too many, or a fraction upside down.",
-        lambda a, b, n: math.log(b / a) / n, credit=0.5,
+        "sign",
+        "a negative k: the rate would grow. One minus too many, or a fraction upside down.",
+        lambda a, b, n: math.log(b / a) / n,
+        credit=0.5,
     ),
     Misconception(
-        "epochs_minus_1", "a run of one epoch less. From lr0 at t = 0 to lr_end at t = epochs there are `epochs` steps.",
-        lambda a, b, n: math.log(a / b) / (n - 1), credit=0.5,
+        "epochs_minus_1",
+        "a run of one epoch less. From lr0 at t = 0 to lr_end at t = epochs there are `epochs` steps.",
+        lambda a, b, n: math.log(a / b) / (n - 1),
+        credit=0.5,
     ),
     Misconception(
-        "epochs_plus_1", "a run of one epoch more. From lr0 at t = 0 to lr_end at t = epochs there are `epochs` steps.",
-        lambda a, b, n: math.log(a / b) / (n + 1), credit=0.5,
+        "epochs_plus_1",
+        "a run of one epoch more. From lr0 at t = 0 to lr_end at t = epochs there are `epochs` steps.",
+        lambda a, b, n: math.log(a / b) / (n + 1),
+        credit=0.5,
     ),
     Misconception(
-        "no_logarithm", "the ratio itself, spread over the epochs. Which function undoes e to the power x?",
+        "no_logarithm",
+        "the ratio itself, spread over the epochs. Which function undoes e to the power x?",
         lambda a, b, n: a / b / n,
     ),
     Misconception(
-        "linear", "a straight line from lr0 to lr_end. An exponential loses a share per epoch, not an amount.",
+        "linear",
+        "a straight line from lr0 to lr_end. An exponential loses a share per epoch, not an amount.",
         lambda a, b, n: (a - b) / n,
     ),
     Misconception(
-        "hyperbolic", "the constant of 1/(1 + kt). Solve the exponential formula instead.",
+        "hyperbolic",
+        "the constant of 1/(1 + kt). Solve the exponential formula instead.",
         lambda a, b, n: (a / b - 1) / n,
     ),
     Misconception(
-        "factor", "the factor per epoch, e to the power −k. Asked for is k itself.",
-        lambda a, b, n: (b / a) ** (1 / n), credit=0.3,
+        "factor",
+        "the factor per epoch, e to the power −k. Asked for is k itself.",
+        lambda a, b, n: (b / a) ** (1 / n),
+        credit=0.3,
+    ),
+    Misconception(
+        "share_per_epoch",
+        "the share that is lost in each epoch, 1 − e to the power −k. Asked for is k itself.",
+        lambda a, b, n: 1 - (b / a) ** (1 / n),
+        credit=0.3,
     ),
     Misconception(
         "not_per_epoch", "k for the whole run. It is per epoch.", lambda a, b, n: math.log(a / b), credit=0.3
     ),
     Misconception(
-        "multiplied", "a product with the number of epochs. The longer the run, the smaller k may be.",
+        "multiplied",
+        "a product with the number of epochs. The longer the run, the smaller k may be.",
         lambda a, b, n: math.log(a / b) * n,
     ),
 )
@@ -185,7 +219,8 @@ def variance_cases(random):
     for lr_h in (0.05, 0.8, 1.9):
         h = random.choice([0.5, 2.0, 4.0])
         cases.append(_case(lr=lr_h / h, curvature=h, noise_variance=round(random.uniform(0.5, 3), 2)))
-    return cases + [
+    return [
+        *cases,
         _case(lr=0.5, curvature=4.0, noise_variance=1.0),
         _case(lr=0.8, curvature=3.0, noise_variance=1.0),
         _case(lr=-0.1, curvature=3.0, noise_variance=1.0),
@@ -198,52 +233,73 @@ _NO_ERROR = (
 )
 VARIANCE = (
     Misconception(
-        "small_step", "ησ²/2h, which holds for small steps only. Keep the square of (1 − ηh).",
-        _checked(lambda lr, h, s2: lr * s2 / (2 * h)), credit=0.5,
+        "small_step",
+        "ησ²/2h, which holds for small steps only. Keep the square of (1 − ηh).",
+        _checked(lambda lr, h, s2: lr * s2 / (2 * h)),
+        credit=0.5,
     ),
     Misconception(
-        "small_step_no_error", "ησ²/2h, which holds for small steps only, and even where the run diverges.",
-        lambda lr, h, s2: lr * s2 / (2 * h), credit=0.3,
+        "small_step_no_error",
+        "ησ²/2h, which holds for small steps only, and even where the run diverges.",
+        lambda lr, h, s2: lr * s2 / (2 * h),
+        credit=0.3,
     ),
     Misconception(
-        "lr_squared", "η² above the line. One of the two cancels against the denominator.",
-        _checked(lambda lr, h, s2: lr**2 * s2 / (h * (2 - lr * h))), credit=0.3,
+        "lr_squared",
+        "η² above the line. One of the two cancels against the denominator.",
+        _checked(lambda lr, h, s2: lr**2 * s2 / (h * (2 - lr * h))),
+        credit=0.3,
     ),
     Misconception(
-        "curvature_forgotten", "one h is missing below the line: steeper valleys hold the noise in better.",
-        _checked(lambda lr, h, s2: lr * s2 / (2 - lr * h)), credit=0.3,
+        "curvature_forgotten",
+        "one h is missing below the line: steeper valleys hold the noise in better.",
+        _checked(lambda lr, h, s2: lr * s2 / (2 - lr * h)),
+        credit=0.3,
     ),
     Misconception(
-        "factor_not_squared", "the factor (1 − ηh) is not squared. The variance of a times w is a² times that of w.",
-        _checked(lambda lr, h, s2: lr * s2 / h), credit=0.3,
+        "factor_not_squared",
+        "the factor (1 − ηh) is not squared. The variance of a times w is a² times that of w.",
+        _checked(lambda lr, h, s2: lr * s2 / h),
+        credit=0.3,
     ),
     Misconception(
-        "noise_once", "the noise of a single step, η²σ². Every earlier step has left some too.",
+        "noise_once",
+        "the noise of a single step, η²σ². Every earlier step has left some too.",
         _checked(lambda lr, h, s2: lr**2 * s2),
     ),
     Misconception(
-        "deviation", "the standard deviation. Asked for is its square.",
-        _checked(lambda lr, h, s2: math.sqrt(lr * s2 / (h * (2 - lr * h)))), credit=0.5,
+        "deviation",
+        "the standard deviation. Asked for is its square.",
+        _checked(lambda lr, h, s2: math.sqrt(lr * s2 / (h * (2 - lr * h)))),
+        credit=0.5,
     ),
     Misconception(
-        "noise_squared", "σ to the fourth power: `noise_variance` is σ² already.",
-        _checked(lambda lr, h, s2: lr * s2**2 / (h * (2 - lr * h))), credit=0.5,
+        "noise_squared",
+        "σ to the fourth power: `noise_variance` is σ² already.",
+        _checked(lambda lr, h, s2: lr * s2**2 / (h * (2 - lr * h))),
+        credit=0.5,
     ),
     Misconception("no_error", _NO_ERROR, _no_error, credit=0.7),
     Misconception("infinity", _NO_ERROR, _infinity, credit=0.7),
     Misconception("not_a_number", _NO_ERROR, _not_a_number, credit=0.7),
     Misconception("nothing", _NO_ERROR, _nothing, credit=0.7),
     Misconception(
-        "negative_allowed", "a negative rate gets an answer. It walks uphill, and nothing is stationary.",
-        _only_above, credit=0.7,
+        "negative_allowed",
+        "a negative rate gets an answer. It walks uphill, and nothing is stationary.",
+        _only_above,
+        credit=0.7,
     ),
     Misconception(
-        "two_allowed", "ηh = 2 gets an answer. The formula divides by zero there; it is outside already.",
-        _at_two_allowed, credit=0.7,
+        "two_allowed",
+        "ηh = 2 gets an answer. The formula divides by zero there; it is outside already.",
+        _at_two_allowed,
+        credit=0.7,
     ),
     Misconception(
-        "error_above_one", "a ValueError from ηh = 1 on. Between 1 and 2 a run swings from side to side, but it "
-        "still settles.", _at_one, credit=0.5,
+        "error_above_one",
+        "a ValueError from ηh = 1 on. Between 1 and 2 a run swings from side to side, but it still settles.",
+        _at_one,
+        credit=0.5,
     ),
 )
 
@@ -264,33 +320,44 @@ def distance_cases(random):
 
 DISTANCE = (
     Misconception(
-        "integral", "η₀G/k, an integral over time. Steps are taken once per t: sum them.",
-        lambda lr0, k, g: lr0 * g / k, credit=0.5,
+        "integral",
+        "η₀G/k, an integral over time. Steps are taken once per t: sum them.",
+        lambda lr0, k, g: lr0 * g / k,
+        credit=0.5,
     ),
     Misconception(
-        "first_term_left_out", "the sum from t = 1. The first step, at t = 0, uses the whole η₀.",
-        lambda lr0, k, g: lr0 * g * math.exp(-k) / (1 - math.exp(-k)), credit=0.5,
+        "first_term_left_out",
+        "the sum from t = 1. The first step, at t = 0, uses the whole η₀.",
+        lambda lr0, k, g: lr0 * g * math.exp(-k) / (1 - math.exp(-k)),
+        credit=0.5,
     ),
     Misconception(
-        "gradient_forgotten", "the sum of the rates. A step is as long as the rate times the gradient.",
-        lambda lr0, k, g: lr0 / (1 - math.exp(-k)), credit=0.5,
+        "gradient_forgotten",
+        "the sum of the rates. A step is as long as the rate times the gradient.",
+        lambda lr0, k, g: lr0 / (1 - math.exp(-k)),
+        credit=0.5,
     ),
     Misconception(
-        "ratio_k", "a geometric series with ratio k. From one rate to the next the ratio is e to the power −k.",
+        "ratio_k",
+        "a geometric series with ratio k. From one rate to the next the ratio is e to the power −k.",
         lambda lr0, k, g: lr0 * g / (1 - k),
     ),
     Misconception("one_step", "the first step alone.", lambda lr0, k, g: lr0 * g),
     Misconception(
-        "upside_down", "a product with 1 − e to the power −k. In the sum of a geometric series it is the denominator.",
+        "upside_down",
+        "a product with 1 − e to the power −k. In the sum of a geometric series it is the denominator.",
         lambda lr0, k, g: lr0 * g * (1 - math.exp(-k)),
     ),
     Misconception(
-        "growing", "the ratio of a growing series: check the sign of the exponent.",
+        "growing",
+        "the ratio of a growing series: check the sign of the exponent.",
         lambda lr0, k, g: lr0 * g / (1 - math.exp(k)),
     ),
     Misconception(
-        "hundred_steps", "a sum over a hundred steps. It goes on for ever, and has a closed form.",
-        lambda lr0, k, g: sum(lr0 * g * math.exp(-k * t) for t in range(100)), credit=0.5,
+        "hundred_steps",
+        "a sum over a hundred steps. It goes on for ever, and has a closed form.",
+        lambda lr0, k, g: sum(lr0 * g * math.exp(-k * t) for t in range(100)),
+        credit=0.5,
     ),
 )
 
@@ -327,16 +394,19 @@ def _never_falls(lr0, batch0, lrs, max_batch):
 
 
 def _ratio_of_neighbours(lr0, batch0, lrs, max_batch):
-    return [
-        min(max_batch, max(batch0, round(batch0 * a / b))) for a, b in zip([lr0, *lrs[:-1]], lrs, strict=True)
-    ]
+    return [min(max_batch, max(batch0, round(batch0 * a / b))) for a, b in zip([lr0, *lrs[:-1]], lrs, strict=True)]
 
 
 def batch_cases(random):
     cases = []
     for factors in ([1, 0.7, 0.45, 0.3, 0.2, 0.013], [0.5, 1, 1.7, 0.6, 0.37]):
         lr0, batch0 = random.choice([0.1, 0.3, 0.5]), random.choice([17, 23, 51])  # some sizes round up, some down
-        args = {"lr0": lr0, "batch0": batch0, "lrs": [round(lr0 * f, 5) for f in factors], "max_batch": 40 * batch0 // 3}
+        args = {
+            "lr0": lr0,
+            "batch0": batch0,
+            "lrs": [round(lr0 * f, 5) for f in factors],
+            "max_batch": 40 * batch0 // 3,
+        }
         text = f"lr0={lr0}, batch0={batch0}, lrs={args['lrs']}, max_batch={args['max_batch']}"
         cases.append({"args": args, "plain": True, "text": text})
     return cases
@@ -344,48 +414,73 @@ def batch_cases(random):
 
 GROWING = (
     Misconception(
-        "inverse", "batches that would shrink with the rate. Where the rate would be halved, η/B is kept by doubling B.",
+        "inverse",
+        "batches that would shrink with the rate. Where the rate would be halved, η/B is kept by doubling B.",
         _sizes(lambda lr0, b, lr, most: min(most, max(b, round(b * lr / lr0)))),
     ),
     Misconception(
-        "inverse_uncut", "batches that shrink with the rate. Where the rate would be halved, η/B is kept by doubling B.",
+        "inverse_uncut",
+        "batches that shrink with the rate. Where the rate would be halved, η/B is kept by doubling B.",
         _sizes(lambda lr0, b, lr, most: min(most, round(b * lr / lr0))),
     ),
     Misconception(
-        "compounding", "each batch grows from the last one by the whole ratio lr0/lr. That ratio counts from the "
-        "beginning: apply it to batch0.", _from_the_last,
+        "compounding",
+        "each batch grows from the last one by the whole ratio lr0/lr. That ratio counts from the "
+        "beginning: apply it to batch0.",
+        _from_the_last,
     ),
     Misconception(
-        "ratio_of_neighbours", "the ratio of two neighbouring rates, applied to batch0. It counts from lr0.",
+        "ratio_of_neighbours",
+        "the ratio of two neighbouring rates, applied to batch0. It counts from lr0.",
         _ratio_of_neighbours,
     ),
     Misconception(
-        "truncated", "the sizes are cut off, not rounded.",
-        _sizes(lambda lr0, b, lr, most: min(most, max(b, int(b * lr0 / lr + 1e-9)))), credit=0.5,
+        "truncated",
+        "the sizes are cut off, not rounded.",
+        _sizes(lambda lr0, b, lr, most: min(most, max(b, int(b * lr0 / lr + 1e-9)))),
+        credit=0.5,
     ),
     Misconception(
-        "rounded_up", "the sizes are rounded up, not to the nearest.",
-        _sizes(lambda lr0, b, lr, most: min(most, max(b, math.ceil(b * lr0 / lr - 1e-9)))), credit=0.5,
+        "rounded_up",
+        "the sizes are rounded up, not to the nearest.",
+        _sizes(lambda lr0, b, lr, most: min(most, max(b, math.ceil(b * lr0 / lr - 1e-9)))),
+        credit=0.5,
     ),
     Misconception(
-        "not_rounded", "half examples: a batch size is a whole number.",
-        _sizes(lambda lr0, b, lr, most: min(most, max(b, b * lr0 / lr))), credit=0.5,
+        "not_rounded",
+        "half examples: a batch size is a whole number.",
+        _sizes(lambda lr0, b, lr, most: min(most, max(b, b * lr0 / lr))),
+        credit=0.5,
     ),
     Misconception(
-        "not_capped", "a batch larger than max_batch.",
-        _sizes(lambda lr0, b, lr, most: max(b, round(b * lr0 / lr))), credit=0.5,
+        "not_capped",
+        "a batch larger than max_batch.",
+        _sizes(lambda lr0, b, lr, most: max(b, round(b * lr0 / lr))),
+        credit=0.5,
     ),
     Misconception(
-        "shrinks", "a batch smaller than batch0, where the schedule would raise the rate above lr0.",
-        _capped_first, credit=0.5,
+        "shrinks",
+        "a batch smaller than batch0, where the schedule would raise the rate above lr0.",
+        _capped_first,
+        credit=0.5,
     ),
     Misconception(
-        "never_falls", "a batch never becomes smaller than the one before. It may: only batch0 is a floor.",
-        _never_falls, credit=0.5,
+        "no_limits",
+        "neither max_batch nor batch0 limits the sizes.",
+        _sizes(lambda lr0, b, lr, most: round(b * lr0 / lr)),
+        credit=0.3,
     ),
     Misconception(
-        "squared", "the square of the ratio. The noise floor goes with η/B, one power of each.",
-        _sizes(lambda lr0, b, lr, most: min(most, max(b, round(b * (lr0 / lr) ** 2)))), credit=0.3,
+        "never_falls",
+        "a batch never becomes smaller than the one before. It may: only batch0 is a floor.",
+        _never_falls,
+        credit=0.5,
+    ),
+    Misconception(
+        "squared",
+        "the square of the ratio. The noise floor goes with η/B, one power of each.",
+        _sizes(lambda lr0, b, lr, most: min(most, max(b, round(b * (lr0 / lr) ** 2)))),
+        credit=0.3,
     ),
 )
 
@@ -404,9 +499,7 @@ def _exercise(reference, points, arguments, cases, misconceptions, **settings):
 
 
 EXERCISES = [
-    _exercise(
-        stationary_variance, 3, "lr curvature noise_variance", variance_cases, VARIANCE, raises="ValueError"
-    ),
+    _exercise(stationary_variance, 3, "lr curvature noise_variance", variance_cases, VARIANCE, raises="ValueError"),
     _exercise(exponential_decay, 1, "lr0 k t", decay_cases, EXPONENTIAL),
     _exercise(decay_constant, 2, "lr0 lr_end epochs", constant_cases, CONSTANT),
     _exercise(reachable_distance, 2, "lr0 k grad_norm", distance_cases, DISTANCE),

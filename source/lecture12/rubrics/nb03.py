@@ -47,28 +47,37 @@ _CURRENT = (
 )
 ADJUST = (
     Misconception(
-        "first_group_only", "only the first parameter group gets the new rate. An optimizer may have several.",
-        _setting(lambda now, t, lr0, k: lr0 * math.exp(-k * t), slice(1)), credit=0.5,
+        "first_group_only",
+        "only the first parameter group gets the new rate. An optimizer may have several.",
+        _setting(lambda now, t, lr0, k: lr0 * math.exp(-k * t), slice(1)),
+        credit=0.5,
     ),
     Misconception(
-        "last_group_only", "only the last parameter group gets the new rate. An optimizer may have several.",
-        _setting(lambda now, t, lr0, k: lr0 * math.exp(-k * t), slice(-1, None)), credit=0.5,
+        "last_group_only",
+        "only the last parameter group gets the new rate. An optimizer may have several.",
+        _setting(lambda now, t, lr0, k: lr0 * math.exp(-k * t), slice(-1, None)),
+        credit=0.5,
     ),
     Misconception(
-        "attribute", "no parameter group has changed. The optimizer reads its rates from optimizer.param_groups at every "
-        "step; another attribute, or a local variable, is nothing to it.", _attribute,
+        "attribute",
+        "no parameter group has changed. The optimizer reads its rates from optimizer.param_groups at every "
+        "step; another attribute, or a local variable, is nothing to it.",
+        _attribute,
     ),
     Misconception("compounding", _CURRENT, _setting(lambda now, t, lr0, k: now * math.exp(-k)), credit=0.3),
     Misconception("compounding_power", _CURRENT, _setting(lambda now, t, lr0, k: now * math.exp(-k * t)), credit=0.3),
     Misconception(
-        "epoch_plus_1", "the rate of the next epoch. In epoch 0 the rate is lr0.",
-        _setting(lambda now, t, lr0, k: lr0 * math.exp(-k * (t + 1))), credit=0.5,
+        "epoch_plus_1",
+        "the rate of the next epoch. In epoch 0 the rate is lr0.",
+        _setting(lambda now, t, lr0, k: lr0 * math.exp(-k * (t + 1))),
+        credit=0.5,
     ),
     Misconception(
         "growing", "a rate that grows: look at the sign.", _setting(lambda now, t, lr0, k: lr0 * math.exp(k * t))
     ),
     Misconception(
-        "hyperbolic", "1/(1 + kt). The schedule asked for is the exponential one.",
+        "hyperbolic",
+        "1/(1 + kt). The schedule asked for is the exponential one.",
         _setting(lambda now, t, lr0, k: lr0 / (1 + k * t)),
     ),
     Misconception(
@@ -117,31 +126,43 @@ _EACH_TIME = (
 )
 LAMBDA = (
     Misconception(
-        "absolute_rate", "a learning rate of its own is in it. LambdaLR multiplies what you return by the optimizer's rate, "
-        "so this one would count twice.", lambda k: lambda epoch: 0.1 * math.exp(-k * epoch), credit=0.3,
+        "absolute_rate",
+        "a learning rate of its own is in it. LambdaLR multiplies what you return by the optimizer's rate, "
+        "so this one would count twice.",
+        lambda k: lambda epoch: 0.1 * math.exp(-k * epoch),
+        credit=0.3,
     ),
     Misconception(
-        "shared_variable", "k is read when the schedule runs, from a variable that has changed by then: a second schedule "
-        "spoils the first. Use the k that this call was given.", _shared_variable, credit=0.5,
+        "shared_variable",
+        "k is read when the schedule runs, from a variable that has changed by then: a second schedule "
+        "spoils the first. Use the k that this call was given.",
+        _shared_variable,
+        credit=0.5,
     ),
     Misconception("compounding", _EACH_TIME, lambda k: lambda epoch: math.exp(-k), credit=0.3),
     Misconception(
-        "counts_itself", "the function counts its own calls. It is told the epoch; with a counter it goes wrong when a run "
-        "is resumed, or when somebody plots it first.", _counts_itself, credit=0.3,
+        "counts_itself",
+        "the function counts its own calls. It is told the epoch; with a counter it goes wrong when a run "
+        "is resumed, or when somebody plots it first.",
+        _counts_itself,
+        credit=0.3,
     ),
     Misconception(
-        "epoch_plus_1", "the factor of the next epoch. In epoch 0 the factor is 1.",
-        lambda k: lambda epoch: math.exp(-k * (epoch + 1)), credit=0.5,
+        "epoch_plus_1",
+        "the factor of the next epoch. In epoch 0 the factor is 1.",
+        lambda k: lambda epoch: math.exp(-k * (epoch + 1)),
+        credit=0.5,
     ),
     Misconception("growing", "a factor that grows: look at the sign.", lambda k: lambda epoch: math.exp(k * epoch)),
     Misconception(
-        "hyperbolic", "1/(1 + kt). The schedule asked for is the exponential one.", lambda k: lambda epoch: 1 / (1 + k * epoch)
+        "hyperbolic",
+        "1/(1 + kt). The schedule asked for is the exponential one.",
+        lambda k: lambda epoch: 1 / (1 + k * epoch),
     ),
+    Misconception("power_of_k", "k to the power of the epoch. The base is e.", lambda k: lambda epoch: k**epoch),
     Misconception(
-        "power_of_k", "k to the power of the epoch. The base is e.", lambda k: lambda epoch: k**epoch
-    ),
-    Misconception(
-        "no_function", "the factor itself is returned. Return a function that LambdaLR can call in every epoch.",
+        "no_function",
+        "the factor itself is returned. Return a function that LambdaLR can call in every epoch.",
         lambda k: math.exp(-k),
     ),
 )
@@ -217,7 +238,9 @@ def _warms_up_only(s, w, n):
 def warmup_cases(random):
     cases = []
     for warmup, total in [(random.randint(4, 6), random.randint(20, 26)), (0, 8), (random.randint(2, 3), 10)]:
-        steps = sorted({0, 1, warmup - 1, warmup, warmup + 1, (warmup + total) // 2, total - 1, total, total + 3} - {-1})
+        steps = sorted(
+            {0, 1, warmup - 1, warmup, warmup + 1, (warmup + total) // 2, total - 1, total, total + 3} - {-1}
+        )
         calls = {f"at step {s}": {"step": s, "warmup_steps": warmup, "total_steps": total} for s in steps}
         cases.append({"calls": calls, "text": f"warmup_steps={warmup}, total_steps={total}"})
     return cases
@@ -225,43 +248,60 @@ def warmup_cases(random):
 
 WARMUP = (
     Misconception(
-        "starts_at_zero", "the warm-up starts at 0, so the very first step does nothing. Count the steps from 1 there.",
-        _starts_at_zero, credit=0.5,
+        "starts_at_zero",
+        "the warm-up starts at 0, so the very first step does nothing. Count the steps from 1 there.",
+        _starts_at_zero,
+        credit=0.5,
     ),
     Misconception(
-        "cosine_over_total", "the cosine counts from the start of the run, so it has fallen already when the warm-up ends. "
-        "It begins where the warm-up ends.", _cosine_over_total, credit=0.5,
+        "cosine_over_total",
+        "the cosine counts from the start of the run, so it has fallen already when the warm-up ends. "
+        "It begins where the warm-up ends.",
+        _cosine_over_total,
+        credit=0.5,
     ),
     Misconception(
-        "rises_again", "after total_steps the cosine goes up again. Keep it at 0 from there on.", _rises_again, credit=0.5
+        "rises_again",
+        "after total_steps the cosine goes up again. Keep it at 0 from there on.",
+        _rises_again,
+        credit=0.5,
     ),
     Misconception(
-        "jump", "a factor above 1 at the junction: the step with the number warmup_steps belongs to the cosine.",
-        _jump, credit=0.5,
+        "jump",
+        "a factor above 1 at the junction: the step with the number warmup_steps belongs to the cosine.",
+        _jump,
+        credit=0.5,
     ),
     Misconception(
-        "never_at_zero", "the cosine does not reach 0 at total_steps: it has total_steps − warmup_steps steps, not "
-        "total_steps.", _never_at_zero, credit=0.5,
+        "never_at_zero",
+        "the cosine does not reach 0 at total_steps: it has total_steps − warmup_steps steps, not total_steps.",
+        _never_at_zero,
+        credit=0.5,
     ),
     Misconception(
-        "zero_too_early", "0 comes one step early: it belongs to the step with the number total_steps.",
-        _stops_at_total, credit=0.5,
+        "zero_too_early",
+        "0 comes one step early: it belongs to the step with the number total_steps.",
+        _stops_at_total,
+        credit=0.5,
     ),
     Misconception(
-        "quarter", "a quarter of a cosine: it starts flat and ends steep. Half a period is flat at both ends.",
-        _quarter, credit=0.3,
+        "quarter",
+        "a quarter of a cosine: it starts flat and ends steep. Half a period is flat at both ends.",
+        _quarter,
+        credit=0.3,
     ),
     Misconception("linear", "a straight line down. Asked for is half a cosine.", _linear, credit=0.3),
     Misconception(
         "cut_off", "a cosine that is cut off at 0 half-way. Shift and shrink it so that it runs from 1 to 0.", _no_half
     ),
     Misconception("doubled", "a cosine that runs from 2 to 0: at the junction it jumps.", _doubled, credit=0.3),
-    Misconception(
-        "no_pi", "the cosine ends near 0.77. Half a period is π.", _no_pi
-    ),
+    Misconception("no_pi", "the cosine ends near 0.77. Half a period is π.", _no_pi),
     Misconception("no_warmup", "there is no warm-up.", _no_warmup),
     Misconception(
-        "whole_numbers", "a division of whole numbers, //, which gives 0 until the warm-up is over.", _whole_numbers, credit=0.3
+        "whole_numbers",
+        "a division of whole numbers, //, which gives 0 until the warm-up is over.",
+        _whole_numbers,
+        credit=0.3,
     ),
     Misconception("warms_up_only", "the factor stays at 1 after the warm-up.", _warms_up_only),
 )
@@ -287,35 +327,53 @@ def used_cases(random):
 
 USED_MISTAKES = (
     Misconception(
-        "as_intended", "the rates that block A was meant to use. Look at when the new rate is set, and what the optimizer "
-        "holds before.", _but(0, [0.0, 0.06, 0.12, 0.18]), credit=0.75,
+        "as_intended",
+        "the rates that block A was meant to use. Look at when the new rate is set, and what the optimizer "
+        "holds before.",
+        _but(0, [0.0, 0.06, 0.12, 0.18]),
+        credit=0.75,
     ),
     Misconception(
-        "first_rate_kept", "right from the second epoch on. Which rate does block A's optimizer hold in the very first?",
-        _but(0, [0.0, 0.0, 0.06, 0.12]), credit=0.75,
+        "first_rate_kept",
+        "right from the second epoch on. Which rate does block A's optimizer hold in the very first?",
+        _but(0, [0.0, 0.0, 0.06, 0.12]),
+        credit=0.75,
     ),
     Misconception(
-        "one_early", "block A: the first rate is right. At the end of epoch 0, with which number is the function called?",
-        _but(0, [0.3, 0.06, 0.12, 0.18]), credit=0.75,
+        "one_early",
+        "block A: the first rate is right. At the end of epoch 0, with which number is the function called?",
+        _but(0, [0.3, 0.06, 0.12, 0.18]),
+        credit=0.75,
     ),
     Misconception(
-        "rate_for_factor", "block B's function taken for a rate. LambdaLR takes it for a factor.",
-        _but(1, [0.1, 0.05, 0.025, 0.0125]), credit=0.75,
+        "rate_for_factor",
+        "block B's function taken for a rate. LambdaLR takes it for a factor.",
+        _but(1, [0.1, 0.05, 0.025, 0.0125]),
+        credit=0.75,
     ),
     Misconception(
-        "first_rate_of_the_optimizer", "right from the second epoch on. But a LambdaLR sets the rate as soon as it is made.",
-        _but(1, [0.1, 0.005, 0.0025, 0.00125]), credit=0.75,
+        "first_rate_of_the_optimizer",
+        "right from the second epoch on. But a LambdaLR sets the rate as soon as it is made.",
+        _but(1, [0.1, 0.005, 0.0025, 0.00125]),
+        credit=0.75,
     ),
     Misconception(
-        "per_epoch", "block C's scheduler taken to step once per epoch. In which loop does scheduler.step() stand?",
-        _but(2, [0.8, 0.4, 0.2]), credit=0.75,
+        "per_epoch",
+        "block C's scheduler taken to step once per epoch. In which loop does scheduler.step() stand?",
+        _but(2, [0.8, 0.4, 0.2]),
+        credit=0.75,
     ),
     Misconception(
-        "stays_at_zero", "block D's cosine taken to stay at 0 after T_max.", _but(3, [0.2, 0.1, 0.0, 0.0, 0.0]), credit=0.75
+        "stays_at_zero",
+        "block D's cosine taken to stay at 0 after T_max.",
+        _but(3, [0.2, 0.1, 0.0, 0.0, 0.0]),
+        credit=0.75,
     ),
     Misconception(
-        "restarts", "block D's cosine taken to jump back to the top after T_max. It swings on.",
-        _but(3, [0.2, 0.1, 0.0, 0.2, 0.1]), credit=0.75,
+        "restarts",
+        "block D's cosine taken to jump back to the top after T_max. It swings on.",
+        _but(3, [0.2, 0.1, 0.0, 0.2, 0.1]),
+        credit=0.75,
     ),
 )
 
@@ -391,16 +449,20 @@ def _forgotten():
             listed = "; ".join(PARTS[n] for n in names)
             message = f"the run cannot go on as before, because something is not brought back: {listed}."
             credit = {1: 0.5, 2: 0.25}.get(size, 0.0)
-            yield Misconception(
-                f"forgot_{'_'.join(names)}", message, (save_checkpoint, _loading(names)), credit=credit
-            )
+            yield Misconception(f"forgot_{'_'.join(names)}", message, (save_checkpoint, _loading(names)), credit=credit)
 
 
 def checkpoint_cases(random):
     cases = []
     for kind, hyper in [("SGD", {"lr": 0.2, "momentum": 0.9}), ("Adam", {"lr": 0.01})]:
         stop = random.randint(2, 3)
-        case = {"optimizer": [kind, hyper], "decay": 0.7, "seed": random.randint(0, 999), "stop": stop, "epochs": stop + 2}
+        case = {
+            "optimizer": [kind, hyper],
+            "decay": 0.7,
+            "seed": random.randint(0, 999),
+            "stop": stop,
+            "epochs": stop + 2,
+        }
         text = f"{kind}, interrupted after epoch {stop - 1}, resumed in a fresh process for two more epochs"
         cases.append(case | {"text": text})
     return cases
@@ -409,25 +471,36 @@ def checkpoint_cases(random):
 CHECKPOINT = (
     *_forgotten(),
     Misconception(
-        "epoch_repeated", "the epoch that was finished comes back, so it would be trained twice. Return the next one.",
-        (save_checkpoint, _loading(next_epoch=0)), credit=0.7,
+        "epoch_repeated",
+        "the epoch that was finished comes back, so it would be trained twice. Return the next one.",
+        (save_checkpoint, _loading(next_epoch=0)),
+        credit=0.7,
     ),
     Misconception(
-        "epoch_not_returned", "all is brought back, but the next epoch is not returned.",
-        (save_checkpoint, _loading(next_epoch=None)), credit=0.7,
+        "epoch_not_returned",
+        "all is brought back, but the next epoch is not returned.",
+        (save_checkpoint, _loading(next_epoch=None)),
+        credit=0.7,
     ),
     Misconception(
-        "scheduler_order", "the optimizer uses another rate than when it was saved, though the scheduler has its count. "
+        "scheduler_order",
+        "the optimizer uses another rate than when it was saved, though the scheduler has its count. "
         "Making a scheduler sets the first rate: make everything first, then load everything.",
-        (save_checkpoint, _loading(after=_rebuild_scheduler)), credit=0.5,
+        (save_checkpoint, _loading(after=_rebuild_scheduler)),
+        credit=0.5,
     ),
     Misconception(
-        "scheduler_stepped", "the scheduler goes one step too far while loading. Its state_dict knows the epoch: do not step "
-        "it again.", (save_checkpoint, _loading(after=lambda m, o, s, there: s.step())), credit=0.5,
+        "scheduler_stepped",
+        "the scheduler goes one step too far while loading. Its state_dict knows the epoch: do not step it again.",
+        (save_checkpoint, _loading(after=lambda m, o, s, there: s.step())),
+        credit=0.5,
     ),
     Misconception(
-        "parameters_only", "batch norm's running averages are not brought back. They are buffers, not parameters; "
-        "model.state_dict() has both.", (_parameters_only, _not_strict), credit=0.5,
+        "parameters_only",
+        "batch norm's running averages are not brought back. They are buffers, not parameters; "
+        "model.state_dict() has both.",
+        (_parameters_only, _not_strict),
+        credit=0.5,
     ),
 )
 

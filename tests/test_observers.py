@@ -1,0 +1,181 @@
+"""Observers beyond stepping rules: index batches, predictions, and training runs that are resumed."""
+
+import os
+import subprocess
+from random import Random
+
+import pytest
+import torch
+from conftest import EXERCISES
+
+from lecture_utils.checks import judge
+from lecture_utils.checks.observers import observe
+from lecture_utils.checks.resume import resume
+
+SAVE, LOAD = EXERCISES["save_checkpoint"].reference
+
+
+# --- batches -----------------------------------------------------------------------------------------------------
+
+
+def by_yield(n, batch_size, generator):
+    order = torch.randperm(n, generator=generator)
+    for start in range(0, n, batch_size):
+        yield order[start : start + batch_size]
+
+
+def by_sorting(n, batch_size, generator):
+    return list(torch.rand(n, generator=generator).argsort().split(batch_size))
+
+
+def by_loader(n, batch_size, generator):
+    return torch.utils.data.DataLoader(range(n), batch_size, shuffle=True, generator=generator)
+
+
+@pytest.mark.parametrize("function", [by_yield, by_sorting, by_loader])
+def test_any_way_to_shuffle_passes(function, checks_file):
+    assert judge(function, "minibatches", checks_file).passed
+
+
+def lists(n, batch_size, generator):
+    return torch.randperm(n, generator=generator).reshape(-1).tolist()
+
+
+def first_batch(n, batch_size, generator):
+    for batch in torch.randperm(n, generator=generator).split(batch_size):
+        return batch
+
+
+def endless(n, batch_size, generator):
+    while True:
+        yield torch.arange(batch_size)
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (lists, "int64 tensor of indices; one is int"),
+        (first_batch, "`return` inside the loop"),
+        (lambda n, batch_size, generator: None, "returns None"),
+        (endless, "number of batches"),
+    ],
+)
+def test_unusable_batches_are_explained(function, said, checks_file):
+    verdict = judge(function, "minibatches", checks_file)
+    assert not verdict.passed
+    assert said in str(verdict).replace("\n  ", " ")
+
+
+def test_torchs_own_generator_is_left_alone(checks_file):
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    judge(by_yield, "minibatches", checks_file)
+    assert torch.equal(torch.rand(1), expected)
+
+
+def dealt(labels, batch_size, generator):
+    order = torch.randperm(len(labels), generator=generator)
+    order = order[labels[order].argsort(stable=True)]
+    count = -(-len(labels) // batch_size)
+    return [order[i::count] for i in range(count)]
+
+
+def test_stratifying_by_dealing_out_like_cards_passes(checks_file):
+    assert judge(dealt, "stratified_minibatches", checks_file).passed
+
+
+# --- answers -----------------------------------------------------------------------------------------------------
+
+
+def test_a_wrong_prediction_is_named_and_the_number_not_told(checks_file):
+    answer = [list(part) for part in EXERCISES["learning_rates_used"].reference]
+    answer[2], answer[3] = [0.8, 0.4, 0.2], [0.2, 0.1, 0.0, 0.0, 0.0]
+    verdict = judge(answer, "learning_rates_used", checks_file)
+    assert verdict.misconception == "per_epoch"  # the first of the two
+    assert "0.05" not in str(verdict)
+
+
+@pytest.mark.parametrize("answer", [[None] * 4, [], 3, "0.3", None])
+def test_an_answer_that_is_not_there_is_no_crash(answer, checks_file):
+    verdict = judge(answer, "learning_rates_used", checks_file)
+    assert not verdict.passed
+    assert verdict.kind in ("not_written", "type")
+
+
+# --- resuming ----------------------------------------------------------------------------------------------------
+
+CASE = EXERCISES["save_checkpoint"].cases(Random(1))[0]
+
+
+def test_what_is_kept_in_a_variable_does_not_reach_the_new_process(checks_file):
+    kept = {}
+
+    def save(path, model, optimizer, scheduler, epoch, generator):
+        SAVE(path, model, optimizer, scheduler, epoch, generator)
+        kept["epoch"] = epoch + 1
+
+    def load(path, model, optimizer, scheduler, generator):
+        LOAD(path, model, optimizer, scheduler, generator)
+        return kept["epoch"]
+
+    verdict = judge((save, load), "save_checkpoint", checks_file)
+    assert verdict.kind == "crashed"
+    assert "KeyError" in verdict.message
+
+
+def test_an_error_in_the_new_process_shows_the_students_line(checks_file):
+    def load(path, model, optimizer, scheduler, generator):
+        return torch.load(path)["step"] + 1
+
+    verdict = judge((SAVE, load), "save_checkpoint", checks_file)
+    assert 'return torch.load(path)["step"] + 1' in verdict.message
+
+
+def test_no_file_is_said_so(checks_file):
+    verdict = judge((lambda *six: None, LOAD), "save_checkpoint", checks_file)
+    assert "torch.save" in verdict.message
+
+
+def test_an_endless_load_is_stopped_and_leaves_no_process(checks_file):
+    def load(path, model, optimizer, scheduler, generator):
+        while True:
+            pass
+
+    verdict = judge((SAVE, load), "save_checkpoint", checks_file, limit=4)
+    assert verdict.kind == "timeout"
+    running = subprocess.run(["ps", "-o", "stat=,args="], capture_output=True, text=True).stdout.splitlines()
+    assert not [line for line in running if "resume import serve" in line and line.startswith("R")]
+    assert judge((SAVE, LOAD), "save_checkpoint", checks_file).passed  # a new server takes over
+
+
+def test_a_process_that_ends_itself_is_no_crash_of_ours(checks_file):
+    verdict = judge(
+        (SAVE, lambda path, model, optimizer, scheduler, generator: os._exit(0)), "save_checkpoint", checks_file
+    )
+    assert not verdict.passed
+    assert verdict.kind == "crashed"
+
+
+def test_one_function_alone_is_refused_with_a_sentence(checks_file):
+    assert "check(save_checkpoint, load_checkpoint)" in judge(SAVE, "save_checkpoint", checks_file).message
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_resuming_does_not_depend_on_the_threads_of_the_notebook(threads):
+    torch.set_num_threads(threads)
+    try:
+        (trace,) = observe((SAVE, LOAD), "resume", [CASE], {})
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(1)
+    assert trace.problem is None
+    assert all(bool(value) for _, value in trace.entries)
+
+
+def test_the_random_numbers_of_the_notebook_go_on_as_before():
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    list(resume((SAVE, LOAD), CASE))
+    assert torch.equal(torch.rand(1), expected)
