@@ -326,7 +326,7 @@ if passed("learning_rates_used"):
         print(f"block {name}:", ", ".join(f"{rate:.3g}" for rate in map(float, used)))
 
 # %% [markdown]
-# A: the "warm-up" trains one epoch at the full rate, then one that does nothing. B: the factor has a rate in it, so everything is ten times too small. C: twice as fast as meant, and it depends on the number of minibatches. D: up again.
+# <details><summary>What went wrong (open it when your check is green)</summary>A: the "warm-up" trains one epoch at the full rate, then one that does nothing. B: the factor has a rate in it, so everything is ten times too small. C: twice as fast as meant, and it depends on the number of minibatches. D: up again.</details>
 #
 # **One more: the order.** `scheduler.step()` belongs *after* `optimizer.step()`. What does PyTorch do with the wrong order?
 
