@@ -248,3 +248,102 @@ def test_the_rates_to_predict_are_those_of_the_printed_blocks():
     assert len(found) == 4
     for used, expected in zip(found, REFERENCE["learning_rates_used"], strict=True):
         assert used == pytest.approx(expected, abs=1e-12)
+
+
+# --- 05 gains and RMSProp, 06 Adam -------------------------------------------------------------------------------
+
+
+def optimizer_path(make, lrs, grads):
+    """The path of a torch optimizer that is fed these gradients, one point per step."""
+    w = START.clone().requires_grad_()
+    optimizer, path = make([w]), []
+    for lr, grad in zip(lrs, grads, strict=True):
+        optimizer.param_groups[0]["lr"] = lr
+        w.grad = grad.clone()
+        optimizer.step()
+        path.append(w.detach().clone())
+    return torch.stack(path)
+
+
+LRS = [0.1] * 10 + [0.01] * 15
+GRADS = torch.randn(25, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+GRADS[12] = 0
+
+
+def test_gain_step_against_a_loop_over_weights():
+    gains, last, w, expected = [1.0] * 3, [0.0] * 3, START.tolist(), []
+    state, point = (torch.ones_like(START), torch.zeros_like(START)), START.clone()
+    for lr, grad in zip(LRS, GRADS, strict=True):
+        for i, g in enumerate(grad.tolist()):
+            gains[i] = gains[i] + 0.1 if g * last[i] > 0 else gains[i] * 0.9
+            w[i] -= lr * gains[i] * g
+            last[i] = g
+        point, gain = REFERENCE["gain_step"](point, grad, state[1], state[0], lr, 0.1)
+        state = (gain, grad)
+        expected = list(w)
+        assert point.tolist() == pytest.approx(expected, abs=1e-14)
+    assert gain.tolist() == pytest.approx(gains, abs=1e-14)
+
+
+@pytest.mark.parametrize(("beta", "eps"), [(0.9, 1e-8), (0.99, 0.3)])
+@pytest.mark.parametrize("name", ["rmsprop_step", "find_the_bug"])
+def test_rmsprop_step_is_torch_rmsprop(name, beta, eps):
+    w, r, path = START.clone(), torch.zeros_like(START), []
+    for lr, grad in zip(LRS, GRADS, strict=True):
+        w, r = REFERENCE[name](w, grad, r, lr, beta, eps)
+        path.append(w)
+    expected = optimizer_path(lambda p: torch.optim.RMSprop(p, alpha=beta, eps=eps), LRS, GRADS)
+    torch.testing.assert_close(torch.stack(path), expected, rtol=0, atol=1e-13)
+
+
+def test_first_step_size_is_that_of_torch_rmsprop():
+    path = optimizer_path(lambda p: torch.optim.RMSprop(p, alpha=0.97, eps=0), [0.1], GRADS[:1])
+    expected = (path[0] - START).abs().tolist()
+    assert [REFERENCE["first_step_size"](0.1, 0.97)] * 3 == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(("betas", "eps"), [((0.9, 0.999), 1e-8), ((0.7, 0.95), 0.3)])
+@pytest.mark.parametrize("decay", [None, 0.2])
+def test_adam_step_and_adamw_step_are_those_of_torch(betas, eps, decay):
+    w, state, path = START.clone(), (torch.zeros_like(START), torch.zeros_like(START), 0), []
+    rule = REFERENCE["adam_step" if decay is None else "adamw_step"]
+    for lr, grad in zip(LRS, GRADS, strict=True):
+        w, *state = rule(w, grad, *state, lr, *betas, eps, *([] if decay is None else [decay]))
+        path.append(w)
+    kind = torch.optim.Adam if decay is None else torch.optim.AdamW
+    extra = {} if decay is None else {"weight_decay": decay}
+    expected = optimizer_path(lambda p: kind(p, betas=betas, eps=eps, **extra), LRS, GRADS)
+    torch.testing.assert_close(torch.stack(path), expected, rtol=0, atol=1e-13)
+
+
+def test_bias_correction_overshoot_is_what_a_constant_gradient_gives():
+    m = r = 0.0
+    for t in range(1, 200):
+        m, r = 0.9 * m + 0.1 * 0.37, 0.999 * r + 0.001 * 0.37**2
+        expected = m / math.sqrt(r)  # the corrected step is 1
+        got = REFERENCE["bias_correction_overshoot"](torch.tensor([float(t)], dtype=torch.float64), 0.9, 0.999)
+        assert got.item() == pytest.approx(expected, rel=1e-10)
+
+
+def test_my_adam_is_torch_adam_over_groups_schedules_and_missing_gradients():
+    def run(kind):
+        shapes = [(3, 2), (), (4,)]
+        params = [torch.nn.Parameter(torch.ones(s, dtype=torch.float64)) for s in shapes]
+        optimizer = kind([{"params": params[:2], "lr": 0.05}, {"params": params[2:]}], lr=0.01, betas=(0.8, 0.9))
+        scheduler = lr_scheduler.ExponentialLR(optimizer, 0.9)
+        random = torch.Generator().manual_seed(0)
+        for step in range(30):
+            for i, p in enumerate(params):
+                grad = torch.randn(p.shape, generator=random, dtype=torch.float64)
+                p.grad = None if (step + i) % 7 == 0 else grad
+            optimizer.step()
+            scheduler.step()
+            if step == 14:
+                saved = optimizer.state_dict()
+                optimizer = kind([{"params": params[:2]}, {"params": params[2:]}])
+                optimizer.load_state_dict(saved)
+                scheduler.optimizer = optimizer
+        return params
+
+    for mine, theirs in zip(run(REFERENCE["MyAdam"]), run(torch.optim.Adam), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-13)

@@ -109,6 +109,14 @@ def test_every_mistake_of_the_course_plan_is_there():
         "warmup_cosine": "starts_at_zero cosine_over_total rises_again jump",
         "save_checkpoint": "forgot_model forgot_optimizer forgot_scheduler forgot_rng forgot_generator parameters_only "
         "epoch_repeated scheduler_order",
+        "gain_step": "notes_formula zero_counts_as_agreement subtracted old_gain scalar_gain",
+        "rmsprop_step": "one_plus_beta no_root eps_inside old_r variance beta_exchanged",
+        "find_the_bug": "left_weights left_root left_order",
+        "adam_step": "no_correction only_m_corrected only_r_corrected t_not_advanced t_from_zero power_forgotten "
+        "betas_swapped corrected_stored eps_inside short_form precedence",
+        "bias_correction_overshoot": "inverse no_root",
+        "adamw_step": "l2_in_the_gradient decay_without_lr decay_after sign",
+        "MyAdam": "shared_counter own_dictionary not_under_no_grad first_groups_lr default_lr",
         "momentum_step": "torch_form ema sign velocity_not_returned old_velocity alpha_on_gradient",
         "velocity_weights": "ema newest_first off_by_one",
         "torch_momentum_step": "lecture_form dampened_first_step dampening_on_buffer",

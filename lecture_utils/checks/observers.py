@@ -75,6 +75,8 @@ def steps(function: Callable, case: dict, arguments: list[str], returns: list[st
                     value = as_tensor(value, f"The returned {name}", None if counts else dtype)
                     yield f"{place}: {name} {shape}", value
                     now[name] = int(value) if counts and value.numel() == 1 else value
+            if "last_grad" in now:  # a rule that compares two gradients is given the one before
+                now["last_grad"] = hyper["grad"]
 
 
 def values(function: Callable, case: dict, arguments: list[str], raises: str | None = None) -> Observation:
@@ -197,6 +199,47 @@ def lambda_rates(function: Callable, case: dict, arguments: list[str]) -> Observ
         scheduler.step()
 
 
+def optimizer_class(function: Callable, case: dict) -> Observation:
+    """A ``torch.optim.Optimizer`` of one's own: the parameters after each step.
+
+    A case holds ``groups`` (per group: its arguments and the starting parameters), ``arguments`` of the constructor,
+    ``grads`` (per step, per parameter, None for no gradient), and the steps before which the rates of all groups are
+    multiplied (``lr_times``: {step: factor}) and before which a new optimizer takes over by ``state_dict`` (``restart``).
+    """
+
+    def made(values: list[torch.Tensor]) -> tuple[list[torch.Tensor], torch.optim.Optimizer]:
+        params = [torch.nn.Parameter(value.clone()) for value in values]
+        rest = iter(params)
+        groups = [{"params": [next(rest) for _ in g["start"]], **g["arguments"]} for g in case["groups"]]
+        # keyword arguments, as everybody passes them
+        optimizer = call(lambda: function(groups, **case["arguments"]), [], [])
+        if not isinstance(optimizer, torch.optim.Optimizer):
+            raise Problem("type", "It must be a class that inherits from torch.optim.Optimizer.")
+        return params, optimizer
+
+    params, optimizer = made([from_numbers(v) for g in case["groups"] for v in g["start"]])
+    for step, grads in enumerate(case["grads"]):
+        place = f"step {step + 1}"
+        with at(place):
+            if step == case["restart"]:
+                saved = call(optimizer.state_dict, [], [])
+                params, optimizer = made([p.detach() for p in params])
+                call(lambda o=optimizer, saved=saved: o.load_state_dict(saved), [], [])
+            for group in optimizer.param_groups:
+                group["lr"] *= case["lr_times"].get(str(step), 1.0)
+            for p, grad in zip(params, grads, strict=True):
+                p.grad = None if grad is None else from_numbers(grad)
+            try:
+                call(optimizer.step, [], [])
+            except Problem as problem:
+                if "requires grad" in str(problem.__cause__):
+                    text = "A parameter is changed in place where autograd records: put the step under torch.no_grad()."
+                    raise Problem("no_grad", text) from None
+                raise
+            for k, p in enumerate(params):
+                yield f"{place}: parameter {k}", as_tensor(p, "The parameter")
+
+
 def answer(value: Any, case: dict) -> Observation:
     """One part of an answer that is no function but a list: ``value[case["part"]]``."""
     with at("the answer"):
@@ -213,6 +256,7 @@ OBSERVERS = {
     "batches": batches,
     "optimizer_rates": optimizer_rates,
     "lambda_rates": lambda_rates,
+    "optimizer_class": optimizer_class,
     "answer": answer,
     "resume": resume,
 }

@@ -192,8 +192,8 @@ if passed("gradient_step"):
 # | 2 [Learning-rate decay](02_learning_rate_decay.ipynb) | choose a decay and know when it helps | 70 |
 # | 3 [Schedulers](03_schedulers.ipynb) | predict, plot and resume a schedule | 75 |
 # | 4 [Momentum and Nesterov](04_momentum_nesterov.ipynb) | write both and say when they help | 75 |
-# | 5 Gains and RMSProp | give each weight its own rate | 60 |
-# | 6 Adam | write it, with its correction, as a PyTorch optimizer | 75 |
+# | 5 [Gains and RMSProp](05_gains_and_rmsprop.ipynb) | give each weight its own rate | 60 |
+# | 6 [Adam](06_adam.ipynb) | write it, with its correction, as a PyTorch optimizer | 75 |
 # | 7 Optimizers in PyTorch | compare optimizers fairly | 75 |
 # | 8 Midterm practice | answer the five kinds of question | 60 |
 

@@ -459,7 +459,8 @@ for name, lr in {"small rate": small, "large rate": large}.items():
 
 # %% [markdown]
 # Read the table along both directions. Downwards, from the small to the large rate, accuracy gains more than 60 percentage points in both columns. Sideways, from no decay to decay, it gains nothing: it loses 14 points in the first row and is the same within the scatter in the second. The whole gain was the larger rate. Whoever changes two things at once can explain nothing; a 2 × 2 table costs two more runs.
-#
+
+# %% [markdown]
 # ## What to remember
 #
 # - Two kinds of swinging: $\eta h > 1$ (curvature) and the noise floor, $V = \frac{\eta\sigma^2}{h(2-\eta h)}$. Decay cures the second.

@@ -695,4 +695,4 @@ scoreboard("04")
 # - G. Goh, [Why momentum really works](https://distill.pub/2017/momentum/), Distill 2017.
 # - P. Goyal et al., [Accurate, large minibatch SGD: training ImageNet in 1 hour](https://arxiv.org/abs/1706.02677), 2017: section 3 on momentum correction.
 #
-# **Back to:** [0 Start here](00_start_here.ipynb)
+# **Next:** [5 Gains and RMSProp](05_gains_and_rmsprop.ipynb)

@@ -1,0 +1,386 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     notebook_metadata_filter: -jupytext.text_representation
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 6  Adam
+#
+# The optimizer that most networks are trained with fits in four lines, and one of them is missing in many places, the lecture notes among them. You will see what it is for, write Adam as a rule and as a real PyTorch optimizer, and break it.
+#
+# **75 minutes · 15 points.** Afterwards you can
+#
+# - write Adam and AdamW from memory, and name every default;
+# - say what happens without bias correction, and be right about the direction;
+# - write a `torch.optim.Optimizer` that can be saved, loaded and scheduled.
+
+# %%
+import matplotlib.pyplot as plt
+import torch
+
+from lecture_utils import figures
+from lecture_utils.checks import check, passed, scoreboard
+from lecture_utils.data import digits
+from lecture_utils.devices import generator, pick_device
+from lecture_utils.stacked import sweep
+from lecture_utils.training import RuleOptimizer, mlp, train
+
+figures.setup()
+device = pick_device()
+data = digits(device)
+
+# %% [markdown]
+# ## 6.1  Two averages: which way, and how large
+#
+# Adam keeps two moving averages for each weight: of the gradient, as momentum does, and of its square, as RMSProp does.
+#
+# $$m \leftarrow \beta_1 m + (1-\beta_1)\,\nabla L, \qquad r \leftarrow \beta_2 r + (1-\beta_2)\,(\nabla L)^2$$
+#
+# Both start at 0. $m$ says which way, $\sqrt r$ how large gradients usually are, and the step is about $\eta\, m/\sqrt r$: the full $\eta$ where all gradients agree, much less where they contradict each other.
+
+# %% [markdown]
+# > Lecture notes ▸ corrected: the notes equate $m$ with the velocity of momentum. From rest and at a constant rate, velocity $=\frac{\eta}{1-\alpha}\,m$: the learning rate has moved into the final step, and $m$ is an average where the velocity is a sum. Momentum 0.9 makes steps of up to $10\,\eta$; Adam's stay near $\eta$ ([Kingma & Ba 2015](https://arxiv.org/abs/1412.6980), algorithm 1).
+
+# %% [markdown]
+# The names are a trap of their own:
+#
+# | here and in the paper | lecture notes | `torch.optim.Adam` | `torch.optim.RMSprop` | default |
+# |:--|:--|:--|:--|:--|
+# | $\eta$ | $\eta$ | `lr` | `lr` | 0.001 (0.01) |
+# | $\beta_1$, memory of $m$ | $\alpha$ | `betas[0]` | `momentum` (a sum) | 0.9 (0) |
+# | $\beta_2$, memory of $r$ | $\beta$ | `betas[1]` | `alpha` | 0.999 (0.99) |
+# | $\varepsilon$ | $\epsilon$ | `eps` | `eps` | $10^{-8}$ |
+#
+# In brackets: the defaults of RMSprop.
+#
+# > Lecture notes ▸ corrected: the notes call 0.9 and 0.999 the $\alpha$ and $\beta$ "in the RMSProp equation". They are Adam's $\beta_1$ and $\beta_2$. PyTorch's RMSprop calls the notes' $\beta$ `alpha`, and the notes' $\alpha$ `momentum`.
+
+# %% [markdown]
+# ## 6.2  Without bias correction the first steps are too *big*
+#
+# Both averages start at zero, so both are too small at first. With a constant gradient $m$ falls short by the factor $1-\beta_1^t$, and $r$ by $1-\beta_2^t$. What counts is the step, $m/\sqrt r$.
+#
+# **Predict.** With the defaults, is the first uncorrected step smaller than $\eta$, equal, or larger? By what factor? Write it down.
+#
+# **Exercise 6.1 (2 points).** Return the ratio of the uncorrected step to the right one.
+
+# %% nbgrader={"grade": false, "grade_id": "bias_correction_overshoot-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def bias_correction_overshoot(t, beta1, beta2):
+    """How many times too long Adam's step is without bias correction, under a constant gradient (eps = 0).
+
+    t: tensor of step numbers, counted from 1.   beta1, beta2: floats.
+    Returns a tensor of the shape of t.
+    """
+    ### BEGIN SOLUTION
+    return (1 - beta1**t) / torch.sqrt(1 - beta2**t)
+    ### END SOLUTION
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>For a constant gradient g: m = (1 − β₁ᵗ) g, and r = (1 − β₂ᵗ) g².</details>
+# <details><summary>Hint 2</summary>Put both into m/√r. The right step would be g/√(g²).</details>
+# <details><summary>Hint 3</summary>The shortfall of m, over the root of the shortfall of r. <code>beta1**t</code> works for a tensor t.</details>
+
+# %% nbgrader={"grade": true, "grade_id": "bias_correction_overshoot", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false} tags=["raises-exception"]
+check(bias_correction_overshoot)
+
+# %% tags=["demo"]
+if passed("bias_correction_overshoot"):
+    t = torch.arange(1, 3001, dtype=torch.float64)
+    ratio = bias_correction_overshoot(t, 0.9, 0.999)
+    ax = figures.curve(t, ratio, x="step t", y="uncorrected / corrected step", log="x",
+                       alt="The ratio starts at 3.2, peaks at 6.6 at step 12, and is still 1.3 at step 1000.")
+    ax.axhline(1, color="0.6", lw=1)
+    ax.annotate(f"peak {ratio.max():.2f} at t = {ratio.argmax() + 1}", (14, 6.6), color="0.3")
+    plt.show()
+    print(f"t = 1: {ratio[0]:.2f},   peak: {ratio.max():.2f} at t = {ratio.argmax() + 1},   "
+          f"t = 1000: {ratio[999]:.2f}")
+
+# %% [markdown]
+# **Read the figure.** Most people predict "too small": they think of $m$ alone. But $r$ warms up a hundred times more slowly, and we divide by its root. The overshoot lasts for a thousand steps.
+#
+# Adam therefore divides both averages by what they fall short, with $t$ counted from 1:
+#
+# $$\hat m = \frac{m}{1-\beta_1^{\,t}}, \qquad \hat r = \frac{r}{1-\beta_2^{\,t}}, \qquad w \leftarrow w - \eta\,\frac{\hat m}{\sqrt{\hat r} + \varepsilon}$$
+#
+# $m$ and $r$ themselves are kept *uncorrected*.
+#
+# > Lecture notes ▸ corrected: the notes' Adam has no bias correction. Algorithm 1 of Kingma & Ba has.
+
+# %% [markdown]
+# ## 6.3  Adam in four lines
+#
+# **Exercise 6.2 (5 points).** Write one step. `t` is the number of steps *already taken*: the first call gets `t = 0` and returns 1. $\varepsilon$ stands outside the root.
+
+# %% nbgrader={"grade": false, "grade_id": "adam_step-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def adam_step(w, grad, m, r, t, lr, beta1, beta2, eps):
+    """One step of Adam with bias correction (Kingma & Ba 2015, algorithm 1).
+
+    w, grad, m, r: tensors of one shape; m and r are zeros before the first step.
+    t: how many steps were taken before, an int, 0 at first.   lr, beta1, beta2, eps: floats.
+    Returns (w, m, r, t): the new weights, the new averages (not corrected), and t + 1.
+    """
+    ### BEGIN SOLUTION
+    t = t + 1
+    m = beta1 * m + (1 - beta1) * grad
+    r = beta2 * r + (1 - beta2) * grad**2
+    m_hat, r_hat = m / (1 - beta1**t), r / (1 - beta2**t)
+    return w - lr * m_hat / (r_hat.sqrt() + eps), m, r, t
+    ### END SOLUTION
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>The order: count t up, update m and r, make corrected copies, step.</details>
+# <details><summary>Hint 2</summary>With t = 1 in the first step, <code>1 - beta1**t</code> is 1 − β₁, and the corrected m is exactly the gradient.</details>
+# <details><summary>Hint 3</summary><code>lr * m_hat / (r_hat.sqrt() + eps)</code>: brackets around the denominator. Return m and r, not their corrected copies.</details>
+
+# %% nbgrader={"grade": true, "grade_id": "adam_step", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false} tags=["raises-exception"]
+check(adam_step)
+
+# %% [markdown]
+# **Predict.** How long is the very first step of Adam, whatever the gradient? And if the gradient is as tiny as $\varepsilon$?
+
+# %% tags=["demo"]
+if passed("adam_step"):
+    zero = torch.tensor(0.0, dtype=torch.float64)
+    for gradient in (1000.0, 1.0, 1e-6, 1e-8, 1e-10):
+        grad = torch.tensor(gradient, dtype=torch.float64)
+        w, *_ = adam_step(zero, grad, zero, zero, 0, 0.001, 0.9, 0.999, 1e-8)
+        print(f"gradient {gradient:7.0e}:  first step {-w / 0.001:.3f} η")
+
+# %% [markdown]
+# Exactly $\eta$, until the gradient comes down to $\varepsilon$. There $\varepsilon$ takes over and lets the step fade. Libraries put it in different places (Keras scales it by the correction, some have it inside the root), which matters only down there.
+#
+# Now train the network with your rule, and once more without the correction. `sweep` takes your function as it is and runs five seeds at once.
+
+# %% tags=["demo"]
+def uncorrected_step(w, grad, m, r, lr, beta1, beta2, eps):
+    """Adam as if it were at step 10⁹, where the correction divides by 1."""
+    return adam_step(w, grad, m, r, 10**9, lr, beta1, beta2, eps)[:3]
+
+
+if passed("adam_step"):
+    rates = [0.001, 0.003, 0.01, 0.03, 0.06, 0.1]
+    common = dict(lrs=rates, seeds=range(5), data=data, epochs=10, beta1=0.9, beta2=0.999, eps=1e-8)
+    right = sweep(adam_step, state=(0.0, 0.0, 0), **common).train_loss[:, :, -1]
+    wrong = sweep(uncorrected_step, state=(0.0, 0.0), **common).train_loss[:, :, -1]
+    fig, ax = plt.subplots()
+    figures.band(rates, right.T, label="your Adam", method="adam", ax=ax)
+    figures.band(rates, wrong.T, label="uncorrected", ax=ax)
+    ax.set(xlabel="learning rate", ylabel="training loss after 10 epochs", xscale="log", yscale="log")
+    figures.label_lines(ax)
+    figures.describe(fig, "Training loss after ten epochs against the learning rate, mean and range of five "
+                     "seeds. Up to 0.01 the uncorrected one is lower; at 0.06 it fails completely, where "
+                     "Adam is still near its best.")
+    plt.show()
+    for lr, a, b in zip(rates, right.mean(dim=1), wrong.mean(dim=1)):
+        print(f"η = {lr:5}:  your Adam {a:.2g},  uncorrected {b:.2g}")
+
+# %% [markdown]
+# **Read the figure.** (Mean and range of five seeds.) Where the rate is too small for the problem, the overshoot is a gift: the uncorrected run ends lower. Where it is large already, the first steps are thrown far out, and at 0.06 the run never recovers. Long steps are no error in themselves; an effective rate that nobody asked for is, and it narrows the range of rates that work. A warm-up would hide it.
+
+# %% [markdown]
+# ## 6.4  A real PyTorch optimizer
+#
+# An optimizer of `torch.optim` is a class with a contract:
+#
+# - `super().__init__(params, defaults)` makes `self.param_groups`; each group has its own `lr`, and a scheduler may change it at any time;
+# - what belongs to a parameter `p` is kept in `self.state[p]`, a dictionary: only that is saved by `state_dict()`;
+# - a parameter with `p.grad is None` is skipped;
+# - parameters are changed *in place*, under `torch.no_grad()`.
+
+# %% [markdown]
+# **Exercise 6.3 (5 points).** Turn your Adam into such a class. You may call your `adam_step`; `p.copy_(new)` writes a tensor into a parameter.
+
+# %% nbgrader={"grade": false, "grade_id": "MyAdam-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+class MyAdam(torch.optim.Optimizer):
+    """Adam for several parameters and groups, with the arguments of torch.optim.Adam.
+
+    params: parameters, or a list of group dictionaries.   lr, betas, eps: as in adam_step.
+    step() moves every parameter that has a gradient.
+    """
+
+    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8):
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps})
+
+    @torch.no_grad()
+    def step(self):
+        ### BEGIN SOLUTION
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state[p]
+                if not state:
+                    state.update(m=torch.zeros_like(p), r=torch.zeros_like(p), t=0)
+                w, state["m"], state["r"], state["t"] = adam_step(
+                    p, p.grad, state["m"], state["r"], state["t"], group["lr"], *group["betas"], group["eps"])
+                p.copy_(w)
+        ### END SOLUTION
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>Two loops: over <code>self.param_groups</code>, and over <code>group["params"]</code>. Skip those without a gradient.</details>
+# <details><summary>Hint 2</summary><code>state = self.state[p]</code> is an empty dictionary at first: fill in m, r (<code>torch.zeros_like(p)</code>) and t = 0 then. Each parameter has its own t.</details>
+# <details><summary>Hint 3</summary>Call <code>adam_step</code> with <code>group["lr"]</code>, <code>*group["betas"]</code>, <code>group["eps"]</code>; put the new m, r and t into the state and the new weights into p with <code>p.copy_(…)</code>.</details>
+
+# %% nbgrader={"grade": true, "grade_id": "MyAdam", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false} tags=["raises-exception"]
+check(MyAdam)
+
+# %% [markdown]
+# Your optimizer trains the network beside PyTorch's. Half-way it is saved, thrown away, and a new one is loaded.
+
+# %% tags=["demo"]
+if passed("MyAdam"):
+    mine, theirs = mlp(seed=0, device=device), mlp(seed=0, device=device)
+    own, adam = MyAdam(mine.parameters(), lr=0.003), torch.optim.Adam(theirs.parameters(), lr=0.003)
+    a = [train(mine, own, data, epochs=5, seed=0)]
+    saved = own.state_dict()
+    own = MyAdam(mine.parameters(), lr=0.003)
+    own.load_state_dict(saved)
+    a.append(train(mine, own, data, epochs=5, seed=1))
+    b = [train(theirs, adam, data, epochs=5, seed=seed) for seed in (0, 1)]
+    gap = max((p - q).abs().max().item() for p, q in zip(mine.parameters(), theirs.parameters()))
+    print(f"after 230 steps all weights agree to 1e-4: {gap < 1e-4}")
+    print(f"test accuracy: yours {a[1].test_accuracy[-1]:.1%}, PyTorch's {b[1].test_accuracy[-1]:.1%}")
+    curve_a, curve_b = (torch.cat([h[0].train_loss, h[1].train_loss[1:]]) for h in (a, b))
+    ax = figures.curve(range(11), curve_a, x="epoch", y="training loss", log="y", label="line: MyAdam",
+                       method="adam", alt="Training loss over ten epochs of your own Adam, a line, and of "
+                       "torch.optim.Adam, rings. Every ring lies on the line.")
+    ax.plot(range(11), curve_b, "o", ms=11, mfc="none", mec="#D55E00")
+    ax.annotate("rings: torch.optim.Adam", (3.0, 1.0), color="#D55E00")
+    plt.show()
+
+# %% [markdown]
+# **Read the figure.** Two programs, one curve, over a change of optimizer half-way. What if the state is *not* loaded?
+#
+# **Predict.** Train for five epochs, then go on with a fresh Adam. What do $m$, $r$ and $t = 0$ do to the first steps?
+
+# %% tags=["demo"]
+jumps = {}
+for kind in ("state loaded", "state forgotten"):
+    rows = []
+    for seed in range(5):
+        net = mlp(seed=seed, device=device)
+        optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
+        train(net, optimizer, data, epochs=5, seed=seed)
+        if kind == "state forgotten":
+            optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
+        history = train(net, optimizer, data, epochs=1, batch_size=data.n, seed=0)
+        before, after = history.train_loss
+        rows.append((after / before).item())
+    jumps[kind] = rows
+for kind, rows in jumps.items():
+    print(f"{kind:15}: loss after one full-batch step / before: {sum(rows) / 5:.2f} "
+          f"(five seeds: {min(rows):.2f} to {max(rows):.2f})")
+
+# %% [markdown]
+# With a fresh state the first step has length $\eta$ in *every* weight, also where gradients are tiny: on average the loss rises by a tenth, in one step. So save the optimizer, too (notebook 3).
+
+# %% [markdown]
+# ## 6.5  Where Adam fails, and what came of it
+#
+# **It can walk to the wrong end.** [Reddi et al. 2018](https://arxiv.org/abs/1904.09237) gave an example in one dimension. The loss on $[-1, 1]$ is $3x$ in every third step and $-x$ in the others. On average it is $x/3$, so the best point is $-1$. With $\beta_1 = 0$ and $\beta_2 = 0.1$:
+#
+# **Predict.** The large gradient comes once, the small ones twice. Where does Adam go, given that it divides by the size?
+
+# %% tags=["demo"]
+if passed("adam_step"):
+    ends = {}
+    for name in ("your Adam", "AMSGrad"):
+        x, m, r, t = torch.tensor(0.0), torch.tensor(0.0), torch.tensor(0.0), 0
+        p = torch.zeros((), requires_grad=True)
+        optimizer = torch.optim.Adam([p], lr=0.1, betas=(0.0, 0.1), amsgrad=True)
+        path = []
+        for step in range(3000):
+            grad, lr = torch.tensor(3.0 if step % 3 == 0 else -1.0), 0.1 / (step + 1) ** 0.5
+            if name == "your Adam":
+                x, m, r, t = adam_step(x, grad, m, r, t, lr, 0.0, 0.1, 1e-8)
+                x = x.clamp(-1, 1)
+                path.append(x.item())
+            else:
+                p.grad, optimizer.param_groups[0]["lr"] = grad, lr
+                optimizer.step()
+                p.data.clamp_(-1, 1)
+                path.append(p.item())
+        ends[name] = path
+        print(f"{name:9} ends at {path[-1]:+.2f}")
+    figures.curve(range(1, 3001), ends, x="step", y="x", log="x",
+                  alt="Adam walks to +1, the worst point; AMSGrad walks to −1, the best.")
+    plt.show()
+
+# %% [markdown]
+# **Read the figure.** To the *worst* point. Right after the large gradient $r$ is large, so that step is short; the two small ones follow with a small $r$ and are long. AMSGrad divides by the largest $r$ so far, which forgets nothing. In real training the example is rare, and AMSGrad is seldom used; what remains is that Adam has no guarantee, even on convex problems.
+
+# %% [markdown]
+# **Weight decay.** To keep weights small one adds $\frac{\lambda}{2}\lVert w\rVert^2$ to the loss, so $\lambda w$ to the gradient (L2; `weight_decay` in `torch.optim.Adam`). But Adam divides the gradient by $\sqrt r$, and this term with it: weights with large gradients are hardly decayed. **AdamW** takes the decay out of the gradient ([Loshchilov & Hutter 2019](https://arxiv.org/abs/1711.05101)):
+#
+# $$w \leftarrow w - \eta\lambda w, \qquad \text{then one step of Adam.}$$
+#
+# **Exercise 6.4 (3 points).** Write it, with the help of `adam_step`.
+
+# %% nbgrader={"grade": false, "grade_id": "adamw_step-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def adamw_step(w, grad, m, r, t, lr, beta1, beta2, eps, weight_decay):
+    """One step of AdamW: the weights decay first, then take a step of Adam with the gradient as it is.
+
+    weight_decay: λ, a float. All else, and what is returned, as in adam_step.
+    """
+    ### BEGIN SOLUTION
+    w = w - lr * weight_decay * w
+    return adam_step(w, grad, m, r, t, lr, beta1, beta2, eps)
+    ### END SOLUTION
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>Two lines: the first formula above, then a call of <code>adam_step</code>.</details>
+# <details><summary>Hint 2</summary>The decay takes the share lr · weight_decay of each weight away. The gradient is not touched.</details>
+# <details><summary>Hint 3</summary><code>w = w - lr * weight_decay * w</code></details>
+
+# %% nbgrader={"grade": true, "grade_id": "adamw_step", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false} tags=["raises-exception"]
+check(adamw_step)
+
+# %% [markdown]
+# The scale test: 1,000 weights start at 1 and get gradients of pure noise, of three sizes, for 2,000 steps with $\eta = 0.001$, $\lambda = 0.1$. Decay alone would leave $(1-0.0001)^{2000} = 0.82$.
+#
+# **Predict.** For which size of the gradients does L2 decay most?
+
+# %% tags=["demo"]
+if passed("adam_step", "adamw_step"):
+    for scale in (0.01, 1.0, 100.0):
+        mean = {}
+        for name in ("Adam + L2", "AdamW"):
+            random, w, m, r, t = generator(0), torch.ones(1000), torch.zeros(1000), torch.zeros(1000), 0
+            for _ in range(2000):
+                grad = scale * torch.randn(1000, generator=random)
+                if name == "AdamW":
+                    w, m, r, t = adamw_step(w, grad, m, r, t, 0.001, 0.9, 0.999, 1e-8, 0.1)
+                else:
+                    w, m, r, t = adam_step(w, grad + 0.1 * w, m, r, t, 0.001, 0.9, 0.999, 1e-8)
+            mean[name] = w.mean()
+        print(f"gradients of size {scale:6}:  mean weight with L2 {mean['Adam + L2']:.2f},  "
+              f"AdamW {mean['AdamW']:.2f}")
+
+# %% [markdown]
+# With L2 the decay depends on the size of the gradients: everything, or almost nothing. AdamW decays as promised, at any scale. Mind when you compare: `AdamW` has `weight_decay=0.01` by default, `Adam` has 0, so changing one for the other changes two things.
+#
+# ## What to remember
+#
+# - $m$: average of gradients, $r$: average of squares; divide by $\sqrt r$, $\varepsilon$ outside.
+# - Uncorrected steps are too *long*: 3.2 times at first, 6.6 times at step 12. Divide by $1-\beta^t$, and keep $m$ and $r$ uncorrected.
+# - The first step is $\eta$ in every weight. Save the optimizer's state.
+# - State belongs into `self.state[p]`, rates are read from the group.
+# - AdamW decays the weights, not the gradient.
+
+# %%
+scoreboard("06")
+
+# %% [markdown]
+# **References**
+#
+# - D. P. Kingma, J. Ba, [Adam: a method for stochastic optimization](https://arxiv.org/abs/1412.6980), ICLR 2015.
+# - S. J. Reddi, S. Kale, S. Kumar, [On the convergence of Adam and beyond](https://arxiv.org/abs/1904.09237), ICLR 2018.
+# - I. Loshchilov, F. Hutter, [Decoupled weight decay regularization](https://arxiv.org/abs/1711.05101), ICLR 2019.
+#
+# **Back to:** [0 Start here](00_start_here.ipynb)

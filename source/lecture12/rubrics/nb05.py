@@ -1,0 +1,337 @@
+"""Rubric of 05_gains_and_rmsprop."""
+
+import math
+from itertools import combinations
+
+import torch
+
+from lecture_utils.checks.cases import dropping, stepping
+from lecture_utils.checks.exercise import Exercise, Misconception
+
+NOTEBOOK = "05_gains_and_rmsprop"
+
+
+# --- gain_step ---------------------------------------------------------------------------------------------------
+
+
+def gain_step(w, grad, last_grad, gain, lr, beta):
+    gain = torch.where(grad * last_grad > 0, gain + beta, gain * (1 - beta))
+    return w - lr * gain * grad, gain
+
+
+def _with_gain(new_gain, old_in_step=False):
+    """A gain_step that differs in how the gain changes: new_gain(grad · last_grad, gain, beta)."""
+
+    def step(w, grad, last_grad, gain, lr, beta):
+        new = new_gain(grad * last_grad, gain, beta)
+        return w - lr * (gain if old_in_step else new) * grad, new
+
+    return step
+
+
+def _scalar_gain(w, grad, last_grad, gain, lr, beta):
+    agree = (grad * last_grad).sum() > 0
+    gain = gain + beta if agree else gain * (1 - beta)
+    return w - lr * gain * grad, gain
+
+
+def _uphill_gain(w, grad, last_grad, gain, lr, beta):
+    gain = torch.where(grad * last_grad > 0, gain + beta, gain * (1 - beta))
+    return w + lr * gain * grad, gain
+
+
+def _gain_lost(w, grad, last_grad, gain, lr, beta):
+    return gain_step(w, grad, last_grad, gain, lr, beta)[0], gain
+
+
+def _from_the_last_gradient(w, grad, last_grad, gain, lr, beta):
+    gain = torch.where(grad * last_grad > 0, last_grad + beta, last_grad * (1 - beta))
+    return w - lr * gain * grad, gain
+
+
+def _gain_only(w, grad, last_grad, gain, lr, beta):
+    return gain_step(w, grad, last_grad, gain, lr, beta)[1], w
+
+
+def gain_cases(random):
+    lr = round(random.uniform(0.05, 0.2), 2)
+    state = {"last_grad": (-2.0, 2.0), "gain": (0.5, 2.0)}
+    return [
+        stepping(random, state, {"lr": dropping(lr, 8), "beta": 0.1}, steps=8),
+        stepping(random, state, {"lr": lr, "beta": 0.3}, shapes=((2, 3), (4,)), steps=6),
+        stepping(random, {"last_grad": 0.0, "gain": 1.0}, {"lr": lr, "beta": 0.05}, steps=6, dtype="float32"),
+    ]
+
+
+_NO_OLD_GAIN = (
+    "the formula of the lecture notes, which lost the old gain. The new gain must grow from the old *gain*, weight by "
+    "weight."
+)
+GAINS = (
+    Misconception(
+        "notes_formula",
+        _NO_OLD_GAIN,
+        _with_gain(lambda s, g, b: torch.where(s > 0, b * torch.ones_like(g), (1 - b) * torch.ones_like(g))),
+    ),
+    Misconception("notes_gradient", _NO_OLD_GAIN, _from_the_last_gradient),
+    Misconception(
+        "zero_counts_as_agreement",
+        "a product of exactly zero counts as agreement. Only where both gradients have the same sign should the gain grow.",
+        _with_gain(lambda s, g, b: torch.where(s >= 0, g + b, g * (1 - b))),
+        credit=0.7,
+    ),
+    Misconception(
+        "subtracted",
+        "the gain is lowered by a fixed amount. It should shrink by a factor, so that a large gain falls fast and none is negative.",
+        _with_gain(lambda s, g, b: torch.where(s > 0, g + b, g - b)),
+        credit=0.3,
+    ),
+    Misconception(
+        "multiplied_up",
+        "the gain grows by a factor. It should grow by a fixed amount: slow up, fast down.",
+        _with_gain(lambda s, g, b: torch.where(s > 0, g * (1 + b), g * (1 - b))),
+        credit=0.3,
+    ),
+    Misconception(
+        "shrinks_to_beta",
+        "the gain falls to the share β of itself. What is *taken away* is β; the rest stays.",
+        _with_gain(lambda s, g, b: torch.where(s > 0, g + b, g * b)),
+    ),
+    Misconception(
+        "exchanged",
+        "the gain grows where the sign changes and shrinks where it stays. It should be the other way round.",
+        _with_gain(lambda s, g, b: torch.where(s > 0, g * (1 - b), g + b)),
+    ),
+    Misconception(
+        "old_gain",
+        "the step uses the gain that came in. The gain is updated first, then used.",
+        _with_gain(lambda s, g, b: torch.where(s > 0, g + b, g * (1 - b)), old_in_step=True),
+        credit=0.5,
+    ),
+    Misconception(
+        "scalar_gain",
+        "one decision for all weights together. Each weight has a gain, and a sign, of its own.",
+        _scalar_gain,
+    ),
+    Misconception("swapped", "w and the gain come back in the wrong order, or in each other's place.", _gain_only),
+    Misconception("sign", "w moves up the hill.", _uphill_gain),
+    Misconception("gain_not_returned", "the gain is updated but not returned, so it never gets anywhere.", _gain_lost),
+)
+
+
+# --- rmsprop_step and find_the_bug -------------------------------------------------------------------------------
+
+
+def rmsprop_step(w, grad, r, lr, beta, eps):
+    r = beta * r + (1 - beta) * grad**2
+    return w - lr * grad / (r.sqrt() + eps), r
+
+
+def _rms(mean_square=None, step=None, old=False, returned=None):
+    """An rmsprop_step that differs in one place."""
+    mean_square = mean_square or (lambda r, g, b: b * r + (1 - b) * g**2)
+    step = step or (lambda g, r, lr, eps: lr * g / (r.sqrt() + eps))
+
+    def rule(w, grad, r, lr, beta, eps):
+        new = mean_square(r, grad, beta)
+        return w - step(grad, r if old else new, lr, eps), returned(r, new) if returned else new
+
+    return rule
+
+
+def _variance(r, g, b):
+    return b * r + (1 - b) * (g - g.mean()) ** 2
+
+
+def rmsprop_cases(random):
+    lr = round(random.uniform(0.05, 0.2), 2)
+    return [
+        # A large ε: only there can its place be told from rounding.
+        stepping(random, {"r": (0.2, 2.0)}, {"lr": dropping(lr), "beta": 0.8, "eps": 0.3}),
+        stepping(random, {"r": 0.0}, {"lr": lr, "beta": 0.9, "eps": 1e-8}, shapes=((2, 3), (4,))),
+        stepping(random, {"r": (0.2, 2.0)}, {"lr": lr, "beta": 0.6, "eps": 0.1}, steps=5, dtype="float32"),
+    ]
+
+
+_ONE_PLUS = (
+    "the new square is weighted by 1 + β, as in the lecture notes. Two weights of an average add up to 1; with these r "
+    "grows far beyond the squares that it should average."
+)
+_NO_ROOT = (
+    "the step is divided by the mean square itself. Its root has the units of a gradient, and it is what cancels."
+)
+_OLD_R = "the step is divided by the r that came in. It is updated first, then used."
+_INSIDE = (
+    "ε inside the root. Some libraries have it there; torch.optim.RMSprop adds it after the root, and so does this "
+    "exercise. Where gradients are small it makes a difference."
+)
+RMSPROP = (
+    Misconception("one_plus_beta", _ONE_PLUS, _rms(lambda r, g, b: b * r + (1 + b) * g**2)),
+    Misconception("no_root", _NO_ROOT, _rms(step=lambda g, r, lr, eps: lr * g / (r + eps))),
+    Misconception("eps_inside", _INSIDE, _rms(step=lambda g, r, lr, eps: lr * g / (r + eps).sqrt()), credit=0.7),
+    Misconception(
+        "eps_squared_inside", _INSIDE, _rms(step=lambda g, r, lr, eps: lr * g / (r + eps**2).sqrt()), credit=0.7
+    ),
+    Misconception("old_r", _OLD_R, _rms(old=True), credit=0.5),
+    Misconception(
+        "variance",
+        "a variance: a mean over the weights is subtracted. r is the mean of the plain squares, over time, for each weight.",
+        _rms(_variance),
+    ),
+    Misconception(
+        "beta_exchanged",
+        "β and 1 − β are exchanged. β is the share of the *old* mean square that stays.",
+        _rms(lambda r, g, b: (1 - b) * r + b * g**2),
+        credit=0.3,
+    ),
+    Misconception(
+        "sum_of_squares",
+        "the squares are added up without forgetting, as in AdaGrad. Here the old mean square fades by β.",
+        _rms(lambda r, g, b: r + g**2),
+        credit=0.3,
+    ),
+    Misconception(
+        "fading_sum",
+        "the new square enters with its full weight. In an average it is weighted by 1 − β.",
+        _rms(lambda r, g, b: b * r + g**2),
+        credit=0.3,
+    ),
+    Misconception(
+        "not_squared",
+        "the gradient is averaged, not its square. Its signs then cancel.",
+        _rms(lambda r, g, b: b * r + (1 - b) * g, step=lambda g, r, lr, eps: lr * g / (r.abs().sqrt() + eps)),
+    ),
+    Misconception(
+        "absolute_value",
+        "an average of absolute values. Root mean square: square, average, root.",
+        _rms(lambda r, g, b: b * r + (1 - b) * g.abs(), step=lambda g, r, lr, eps: lr * g / (r + eps)),
+        credit=0.3,
+    ),
+    Misconception(
+        "root_stored",
+        "the root is stored in r. What is kept, and averaged next time, is the mean square.",
+        _rms(lambda r, g, b: (b * r + (1 - b) * g**2).sqrt(), step=lambda g, r, lr, eps: lr * g / (r + eps)),
+        credit=0.3,
+    ),
+    Misconception(
+        "multiplied",
+        "the step is multiplied by the root. Steep weights should take shorter steps: divide.",
+        _rms(step=lambda g, r, lr, eps: lr * g * (r.sqrt() + eps)),
+    ),
+    Misconception(
+        "precedence",
+        "ε is added to the quotient, not to the root: a fraction line holds together what brackets must hold in code.",
+        _rms(step=lambda g, r, lr, eps: lr * g / r.sqrt().clamp(min=1e-12) + eps),
+        credit=0.5,
+    ),
+    Misconception(
+        "scalar_r",
+        "one mean square for all weights. Each weight has its own.",
+        _rms(lambda r, g, b: b * r + (1 - b) * (g**2).mean()),
+    ),
+    Misconception("sign", "w moves up the hill.", _rms(step=lambda g, r, lr, eps: -lr * g / (r.sqrt() + eps))),
+    Misconception(
+        "r_not_returned", "r is updated but not returned, so there is no memory.", _rms(returned=lambda r, new: r)
+    ),
+)
+
+
+def _faulty(plus, root, late):
+    return _rms(
+        (lambda r, g, b: b * r + (1 + b) * g**2) if plus else None,
+        None if root else (lambda g, r, lr, eps: lr * g / (r + eps)),
+        old=late,
+    )
+
+
+LEFT = {
+    "weights": "two weights that do not make an average",
+    "root": "a quotient with the wrong units",
+    "order": "an old value where the new one is needed",
+}
+BUGS = [
+    Misconception(
+        f"left_{'_'.join(names)}",
+        f"not all is repaired. Still there: {'; '.join(LEFT[n] for n in names)}.",
+        _faulty("weights" in names, "root" not in names, "order" in names),
+        credit=0.5 if len(names) == 1 else 0.0,
+    )
+    for size in (1, 2, 3)
+    for names in combinations(LEFT, size)
+]
+BUGS.append(
+    Misconception("eps_inside", _INSIDE, _rms(step=lambda g, r, lr, eps: lr * g / (r + eps).sqrt()), credit=0.7)
+)
+
+
+# --- first_step_size ---------------------------------------------------------------------------------------------
+
+
+def first_step_size(lr, beta):
+    return lr / math.sqrt(1 - beta)
+
+
+def first_cases(random):
+    return [
+        {"args": {"lr": lr, "beta": beta}, "text": f"lr={lr}, beta={beta}"}
+        for beta in (0.9, 0.99, 0.5)
+        for lr in [round(random.uniform(0.01, 0.3), 3)]
+    ]
+
+
+FIRST = (
+    Misconception(
+        "lr", "the learning rate alone. After one step r is not yet the square of the gradient.", lambda lr, b: lr
+    ),
+    Misconception("no_root", "r after one step, but not its root.", lambda lr, b: lr / (1 - b), credit=0.5),
+    Misconception(
+        "inverse",
+        "the root above the line. The step is *divided* by the root of r.",
+        lambda lr, b: lr * math.sqrt(1 - b),
+        credit=0.3,
+    ),
+    Misconception(
+        "beta_for_rest",
+        "the share β. The first square enters with the weight 1 − β.",
+        lambda lr, b: lr / math.sqrt(b),
+        credit=0.3,
+    ),
+    Misconception(
+        "factor", "the factor alone, without the learning rate.", lambda lr, b: 1 / math.sqrt(1 - b), credit=0.5
+    ),
+)
+
+
+def _rule(reference, points, arguments, returns, cases, misconceptions):
+    return Exercise(
+        reference.__name__,
+        notebook=NOTEBOOK,
+        points=points,
+        observer="steps",
+        settings={"arguments": arguments.split(), "returns": returns.split()},
+        cases=cases,
+        reference=reference,
+        misconceptions=misconceptions,
+        rtol=1e-5,
+    )
+
+
+def find_the_bug(w, grad, r, lr, beta, eps):
+    return rmsprop_step(w, grad, r, lr, beta, eps)
+
+
+EXERCISES = [
+    _rule(gain_step, 3, "w grad last_grad gain lr beta", "w gain", gain_cases, GAINS),
+    _rule(rmsprop_step, 3, "w grad r lr beta eps", "w r", rmsprop_cases, RMSPROP),
+    Exercise(
+        "first_step_size",
+        notebook=NOTEBOOK,
+        points=1,
+        observer="values",
+        settings={"arguments": ["lr", "beta"]},
+        cases=first_cases,
+        reference=first_step_size,
+        misconceptions=FIRST,
+    ),
+    _rule(find_the_bug, 2, "w grad r lr beta eps", "w r", rmsprop_cases, tuple(BUGS)),
+]

@@ -1,0 +1,589 @@
+"""Rubric of 06_adam."""
+
+import math
+
+import torch
+
+from lecture_utils.checks.cases import dropping, numbers, stepping
+from lecture_utils.checks.exercise import Exercise, Misconception
+
+NOTEBOOK = "06_adam"
+
+
+# --- adam_step ---------------------------------------------------------------------------------------------------
+
+
+def _adam(
+    *,
+    c1=lambda b, t: 1 - b**t,
+    c2=lambda b, t: 1 - b**t,
+    first=lambda m, g, b: b * m + (1 - b) * g,
+    second=lambda r, g, b: b * r + (1 - b) * g**2,
+    step=lambda m, r, lr, eps: lr * m / (r.sqrt() + eps),
+    swap=False,
+    t_used=1,
+    t_back=1,
+    store=False,
+    old_m=False,
+):
+    """An adam_step that differs in one place."""
+
+    def rule(w, grad, m, r, t, lr, beta1, beta2, eps):
+        if swap:
+            beta1, beta2 = beta2, beta1
+        used, before = t + t_used, m
+        m, r = first(m, grad, beta1), second(r, grad, beta2)
+        m_hat, r_hat = (before if old_m else m) / c1(beta1, used), r / c2(beta2, used)
+        w = w - step(m_hat, r_hat, lr, eps)
+        return (w, m_hat, r_hat, t + t_back) if store else (w, m, r, t + t_back)
+
+    return rule
+
+
+adam_step = _adam()
+adam_step.__name__ = "adam_step"
+
+
+def _one(b, t):
+    return 1.0
+
+
+def _short_form(w, grad, m, r, t, lr, beta1, beta2, eps):
+    t = t + 1
+    m, r = beta1 * m + (1 - beta1) * grad, beta2 * r + (1 - beta2) * grad**2
+    rate = lr * math.sqrt(1 - beta2**t) / (1 - beta1**t)
+    return w - rate * m / (r.sqrt() + eps), m, r, t
+
+
+def _only_w(w, grad, m, r, t, lr, beta1, beta2, eps):
+    return adam_step(w, grad, m, r, t, lr, beta1, beta2, eps)[0], m, r, t + 1
+
+
+def _power_forgotten_m(b, t):
+    return 1 - b
+
+
+def adam_cases(random):
+    lr = round(random.uniform(0.05, 0.2), 2)
+    return [
+        # A large ε and small β's: only there do its place and their mix-ups show beyond rounding.
+        stepping(
+            random,
+            {"m": (-1.0, 1.0), "r": (0.2, 2.0), "t": 3},
+            {"lr": dropping(lr, 7), "beta1": 0.7, "beta2": 0.9, "eps": 0.3},
+            steps=7,
+        ),
+        stepping(
+            random,
+            {"m": 0.0, "r": 0.0, "t": 0},
+            {"lr": lr, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8},
+            shapes=((2, 3), (4,)),
+        ),
+        stepping(
+            random,
+            {"m": 0.0, "r": 0.0, "t": 0},
+            {"lr": lr, "beta1": 0.8, "beta2": 0.95, "eps": 0.1},
+            steps=5,
+            dtype="float32",
+        ),
+    ]
+
+
+_POWER = "the correction divides by 1 − β in every step. It is 1 − β to the power t: close to 1 − β at first, close to 1 later."
+_INSIDE = "ε inside the root. The paper, torch.optim.Adam, and this exercise add it after the root."
+ADAM = (
+    Misconception(
+        "no_correction",
+        "no bias correction. Both averages start at zero and are too small at first, r far longer than m.",
+        _adam(c1=_one, c2=_one),
+        credit=0.3,
+    ),
+    Misconception(
+        "only_m_corrected",
+        "only m is corrected. r starts at zero, too, and it is what you divide by.",
+        _adam(c2=_one),
+        credit=0.5,
+    ),
+    Misconception("only_r_corrected", "only r is corrected. m starts at zero, too.", _adam(c1=_one), credit=0.5),
+    Misconception(
+        "t_not_advanced",
+        "t comes back as it went in, so every step is corrected like the first one.",
+        _adam(t_back=0),
+        credit=0.5,
+    ),
+    Misconception(
+        "t_from_zero",
+        "the correction uses t before it is advanced. In the first step that divides by 1 − β⁰ = 0.",
+        _adam(t_used=0),
+        credit=0.5,
+    ),
+    Misconception(
+        "t_one_ahead",
+        "the correction is one step ahead: in the first step t is 1.",
+        _adam(t_used=2),
+        credit=0.5,
+    ),
+    Misconception("t_twice", "t is advanced twice.", _adam(t_back=2), credit=0.5),
+    Misconception("power_forgotten", _POWER, _adam(c1=_power_forgotten_m, c2=_power_forgotten_m), credit=0.3),
+    Misconception("power_forgotten_in_m", _POWER, _adam(c1=_power_forgotten_m), credit=0.3),
+    Misconception("power_forgotten_in_r", _POWER, _adam(c2=_power_forgotten_m), credit=0.3),
+    Misconception(
+        "times_t",
+        "1 − βt, a product. The share that is missing is β to the *power* t.",
+        _adam(c1=lambda b, t: 1 - b * t, c2=lambda b, t: 1 - b * t),
+    ),
+    Misconception(
+        "betas_swapped",
+        "the two β's are exchanged: β₁ belongs to m, β₂ to r.",
+        _adam(swap=True),
+        credit=0.3,
+    ),
+    Misconception(
+        "beta1_in_both",
+        "β₁ in both averages. r has a memory of its own, β₂.",
+        lambda w, grad, m, r, t, lr, beta1, beta2, eps: adam_step(w, grad, m, r, t, lr, beta1, beta1, eps),
+        credit=0.3,
+    ),
+    Misconception(
+        "corrected_stored",
+        "the corrected moments come back, so that they are corrected again and again. Correct copies for the step; hand "
+        "back the averages themselves.",
+        _adam(store=True),
+        credit=0.5,
+    ),
+    Misconception("eps_inside", _INSIDE, _adam(step=lambda m, r, lr, eps: lr * m / (r + eps).sqrt()), credit=0.7),
+    Misconception(
+        "eps_squared_inside", _INSIDE, _adam(step=lambda m, r, lr, eps: lr * m / (r + eps**2).sqrt()), credit=0.7
+    ),
+    Misconception(
+        "short_form",
+        "the short form of the paper, with both corrections in the rate. The idea is right; only ε is scaled by the "
+        "correction, too, so it differs where ε matters.",
+        _short_form,
+        credit=0.8,
+    ),
+    Misconception(
+        "precedence",
+        "ε is added to the quotient, not to the root: what a fraction line holds together needs brackets in code.",
+        _adam(step=lambda m, r, lr, eps: lr * (m / r.sqrt().clamp(min=1e-12) + eps)),
+        credit=0.5,
+    ),
+    Misconception(
+        "precedence_after_lr",
+        "ε is added to the quotient, not to the root: what a fraction line holds together needs brackets in code.",
+        _adam(step=lambda m, r, lr, eps: lr * m / r.sqrt().clamp(min=1e-12) + eps),
+        credit=0.5,
+    ),
+    Misconception(
+        "no_root",
+        "the step is divided by r itself. Its root has the units of a gradient.",
+        _adam(step=lambda m, r, lr, eps: lr * m / (r + eps)),
+        credit=0.3,
+    ),
+    Misconception(
+        "gradient_for_m",
+        "the gradient itself is used, not its average m: that is RMSProp.",
+        lambda w, grad, m, r, t, lr, beta1, beta2, eps: (
+            _adam(first=lambda m, g, b: g, c1=_one)(w, grad, m, r, t, lr, beta1, beta2, eps)[0],
+            *adam_step(w, grad, m, r, t, lr, beta1, beta2, eps)[1:],
+        ),
+        credit=0.3,
+    ),
+    Misconception("old_m", "the step uses the m that came in. Update it first.", _adam(old_m=True), credit=0.3),
+    Misconception(
+        "not_squared",
+        "r averages the gradient, not its square.",
+        _adam(second=lambda r, g, b: b * r + (1 - b) * g, step=lambda m, r, lr, eps: lr * m / (r.abs().sqrt() + eps)),
+    ),
+    Misconception(
+        "momentum_for_m",
+        "m adds the gradient with its full weight, like the velocity of momentum. Here it is an average: 1 − β₁.",
+        _adam(first=lambda m, g, b: b * m + g),
+        credit=0.3,
+    ),
+    Misconception(
+        "one_plus_beta",
+        "the new square is weighted by 1 + β₂, as in the lecture notes. Two weights of an average add up to 1.",
+        _adam(second=lambda r, g, b: b * r + (1 + b) * g**2),
+        credit=0.3,
+    ),
+    Misconception("sign", "w moves up the hill.", _adam(step=lambda m, r, lr, eps: -lr * m / (r.sqrt() + eps))),
+    Misconception("state_not_returned", "m and r come back as they went in: there is no memory.", _only_w),
+)
+
+
+# --- bias_correction_overshoot -----------------------------------------------------------------------------------
+
+
+def bias_correction_overshoot(t, beta1, beta2):
+    return (1 - beta1**t) / torch.sqrt(1 - beta2**t)
+
+
+def overshoot_cases(random):
+    return [
+        {
+            "args": {"t": [1.0, 2.0, float(random.randint(5, 50)), 1000.0], "beta1": b1, "beta2": b2},
+            "text": f"t = 1, 2, …, 1000, beta1={b1}, beta2={b2}",
+        }
+        for b1, b2 in [(0.9, 0.999), (0.8, 0.99), (0.95, 0.98)]
+    ]
+
+
+OVERSHOOT = (
+    Misconception(
+        "inverse",
+        "corrected over uncorrected. Asked for is the uncorrected step, divided by the corrected one.",
+        lambda t, a, b: torch.sqrt(1 - b**t) / (1 - a**t),
+        credit=0.5,
+    ),
+    Misconception(
+        "no_root",
+        "the root is missing: the step divides by the root of r.",
+        lambda t, a, b: (1 - a**t) / (1 - b**t),
+        credit=0.5,
+    ),
+    Misconception(
+        "only_m", "m alone. r is too small as well, and the step divides by its root.", lambda t, a, b: 1 - a**t
+    ),
+    Misconception("only_r", "r alone. m is too small as well.", lambda t, a, b: 1 / torch.sqrt(1 - b**t), credit=0.3),
+    Misconception(
+        "betas_swapped", "the β's are exchanged.", lambda t, a, b: (1 - b**t) / torch.sqrt(1 - a**t), credit=0.3
+    ),
+    Misconception(
+        "product",
+        "a product of both. One of them stands below the line.",
+        lambda t, a, b: (1 - a**t) * torch.sqrt(1 - b**t),
+    ),
+    Misconception(
+        "root_of_both",
+        "a root over everything. Only r stands under a root.",
+        lambda t, a, b: torch.sqrt((1 - a**t) / (1 - b**t)),
+        credit=0.3,
+    ),
+    Misconception(
+        "power_forgotten",
+        "the same number for every t: β to the power t is missing.",
+        lambda t, a, b: torch.full_like(t, (1 - a) / (1 - b) ** 0.5),
+        credit=0.3,
+    ),
+)
+
+
+# --- adamw_step --------------------------------------------------------------------------------------------------
+
+
+def adamw_step(w, grad, m, r, t, lr, beta1, beta2, eps, weight_decay):
+    return adam_step(w - lr * weight_decay * w, grad, m, r, t, lr, beta1, beta2, eps)
+
+
+def _decayed(w_of, grad_of=lambda w, g, wd: g, after=lambda new, w, lr, wd: new):
+    def rule(w, grad, m, r, t, lr, beta1, beta2, eps, weight_decay):
+        new, *state = adam_step(
+            w_of(w, lr, weight_decay), grad_of(w, grad, weight_decay), m, r, t, lr, beta1, beta2, eps
+        )
+        return after(new, w, lr, weight_decay), *state
+
+    return rule
+
+
+def adamw_cases(random):
+    cases = adam_cases(random)
+    for case, decay in zip(cases, (0.4, 0.1, 0.25), strict=True):
+        case["hyper"]["weight_decay"] = decay
+        case["text"] += f", weight_decay={decay}"
+    return cases
+
+
+def _same(w, lr, wd):
+    return w
+
+
+ADAMW = (
+    Misconception(
+        "l2_in_the_gradient",
+        "the decay is added to the gradient. That is L2 regularisation: it passes through both averages and is divided by "
+        "the root of r. Decoupled decay acts on w directly.",
+        _decayed(_same, lambda w, g, wd: g + wd * w),
+        credit=0.3,
+    ),
+    Misconception(
+        "decay_without_lr",
+        "the decay is not multiplied by the learning rate. In torch.optim.AdamW it is, so that a schedule shrinks both.",
+        _decayed(lambda w, lr, wd: w - wd * w),
+        credit=0.5,
+    ),
+    Misconception(
+        "decay_after",
+        "the decay acts on the weights after the step. It acts on the weights that came in.",
+        _decayed(_same, after=lambda new, w, lr, wd: new - lr * wd * new),
+        credit=0.7,
+    ),
+    Misconception("sign", "the decay makes the weights grow.", _decayed(lambda w, lr, wd: w + lr * wd * w), credit=0.3),
+    Misconception("no_decay", "there is no weight decay: this is Adam.", _decayed(_same)),
+    Misconception(
+        "constant",
+        "the same amount is taken from every weight. A decay takes a share.",
+        _decayed(lambda w, lr, wd: w - lr * wd),
+    ),
+    Misconception(
+        "only_decay_share",
+        "w keeps only the share lr · weight_decay. That is what is taken *away*.",
+        _decayed(lambda w, lr, wd: lr * wd * w),
+    ),
+    Misconception(
+        "state_not_returned",
+        "m and r come back as they went in: there is no memory.",
+        lambda w, grad, m, r, t, lr, beta1, beta2, eps, weight_decay: (
+            adamw_step(w, grad, m, r, t, lr, beta1, beta2, eps, weight_decay)[0],
+            m,
+            r,
+            t + 1,
+        ),
+    ),
+)
+
+
+# --- MyAdam ------------------------------------------------------------------------------------------------------
+
+
+class MyAdam(torch.optim.Optimizer):
+    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8):
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps})
+        self.prepare()
+
+    def prepare(self):
+        pass
+
+    def rate(self, group):
+        return group["lr"]
+
+    def gradient(self, p):
+        return p.grad
+
+    def groups(self):
+        return self.param_groups
+
+    def remembered(self, p):
+        return self.state[p]
+
+    def count(self, state):
+        state["t"] = state.get("t", 0) + 1
+        return state["t"]
+
+    def move(self, p, step):
+        p -= step
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.groups():
+            beta1, beta2 = group["betas"]
+            for p in group["params"]:
+                grad = self.gradient(p)
+                if grad is None:
+                    continue
+                state, zero = self.remembered(p), torch.zeros_like(p)
+                t = self.count(state)
+                state["m"] = beta1 * state.get("m", zero) + (1 - beta1) * grad
+                state["r"] = beta2 * state.get("r", zero) + (1 - beta2) * grad**2
+                root = (state["r"] / (1 - beta2**t)).sqrt() + group["eps"]
+                self.move(p, self.rate(group) * state["m"] / (1 - beta1**t) / root)
+
+
+class _NoneAsZero(MyAdam):
+    def gradient(self, p):
+        return torch.zeros_like(p) if p.grad is None else p.grad
+
+
+class _OneCounter(MyAdam):
+    def prepare(self):
+        self.t = 0
+
+    def count(self, state):
+        self.t += 1  # for every parameter again
+        state["t"] = self.t
+        return self.t
+
+
+class _CounterLost(MyAdam):
+    """One t per step, as it should be, but as an attribute that state_dict does not save."""
+
+    def prepare(self):
+        self.t = 0
+
+    def count(self, state):
+        return self.t
+
+    def step(self):
+        self.t += 1
+        return super().step()
+
+
+class _OwnDictionary(MyAdam):
+    def prepare(self):
+        self.own = {}
+
+    def remembered(self, p):
+        return self.own.setdefault(id(p), {})
+
+
+class _FirstRate(MyAdam):
+    def rate(self, group):
+        return self.param_groups[0]["lr"]
+
+
+class _DefaultRate(MyAdam):
+    def rate(self, group):
+        return self.defaults["lr"]
+
+
+class _RateAtConstruction(MyAdam):
+    def prepare(self):
+        self.rates = [group["lr"] for group in self.param_groups]
+
+    def rate(self, group):
+        return self.rates[next(i for i, g in enumerate(self.param_groups) if g is group)]
+
+
+class _FirstGroup(MyAdam):
+    def groups(self):
+        return self.param_groups[:1]
+
+
+class _Rebinding(MyAdam):
+    def move(self, p, step):
+        p = p - step
+
+
+class _Forgetful(MyAdam):
+    def remembered(self, p):
+        return {}
+
+
+class _Uncorrected(MyAdam):
+    def count(self, state):
+        return 10**9  # corrects by nothing
+
+
+class _UnderGrad(MyAdam):
+    def step(self):
+        with torch.enable_grad():
+            for group in self.param_groups:
+                for p in group["params"]:
+                    if p.grad is not None:
+                        p -= group["lr"] * p.grad
+
+
+def my_adam_cases(random):
+    cases = []
+    for lr, lrs in ((0.1, [None, 0.02]), (0.05, [0.3, None])):
+        start = [[numbers(random, (3,)), numbers(random, ())], [numbers(random, (2, 2))]]
+        groups = [
+            {"arguments": {} if own is None else {"lr": own}, "start": values}
+            for own, values in zip(lrs, start, strict=True)
+        ]
+        grads = [[numbers(random, (3,)), numbers(random, ()), numbers(random, (2, 2))] for _ in range(7)]
+        grads[1][1] = grads[2][0] = grads[5][2] = None
+        cases.append(
+            {
+                "groups": groups,
+                "arguments": {"lr": lr, "betas": [0.8, 0.95], "eps": 0.01},
+                "grads": grads,
+                "restart": 4,
+                "lr_times": {"3": 0.5},
+                "text": f"three parameters in two groups, lr={lr}; some gradients are None; the rates are halved before "
+                "step 4; from step 5 on a new optimizer with the old state_dict",
+            }
+        )
+    return cases
+
+
+_LR = 'a rate that is not the one of the parameter\'s own group at that moment. Read group["lr"] in every step.'
+MY_ADAM = (
+    Misconception(
+        "shared_counter",
+        "one t is counted up for every parameter, so with three parameters it runs three times too fast. Each parameter "
+        "has its own t.",
+        _OneCounter,
+        credit=0.5,
+    ),
+    Misconception(
+        "counter_not_saved",
+        "t is an attribute of the optimizer. It counts for parameters that had no gradient, and state_dict does not save "
+        "it. Keep it in self.state[p].",
+        _CounterLost,
+        credit=0.5,
+    ),
+    Misconception(
+        "own_dictionary",
+        "the state is kept somewhere else than in self.state[p]. state_dict saves only self.state, so after loading the "
+        "averages start from zero.",
+        _OwnDictionary,
+        credit=0.5,
+    ),
+    Misconception(
+        "not_under_no_grad",
+        "the parameters are changed where autograd records. Put the whole step under torch.no_grad().",
+        _UnderGrad,
+        credit=0.5,
+    ),
+    Misconception("first_groups_lr", _LR, _FirstRate, credit=0.5),
+    Misconception("default_lr", _LR, _DefaultRate, credit=0.5),
+    Misconception("lr_at_construction", _LR, _RateAtConstruction, credit=0.5),
+    Misconception("first_group_only", "only the parameters of the first group move.", _FirstGroup, credit=0.3),
+    Misconception(
+        "none_as_zero",
+        "a missing gradient is taken for zero, so that parameter moves on with its old average. Skip it: no step, no t.",
+        _NoneAsZero,
+        credit=0.5,
+    ),
+    Misconception(
+        "rebinding",
+        "the parameters do not move. `p = p - …` gives the name p to a new tensor; the network keeps the old one. Change "
+        "it in place.",
+        _Rebinding,
+        credit=0.3,
+    ),
+    Misconception(
+        "forgetful", "m, r and t start from zero in every step. Keep them in self.state[p].", _Forgetful, credit=0.3
+    ),
+    Misconception("no_correction", "there is no bias correction.", _Uncorrected, credit=0.3),
+)
+
+
+def _rule(reference, name, points, arguments, cases, misconceptions):
+    return Exercise(
+        name,
+        notebook=NOTEBOOK,
+        points=points,
+        observer="steps",
+        settings={"arguments": arguments.split(), "returns": ["w", "m", "r", "t"]},
+        cases=cases,
+        reference=reference,
+        misconceptions=misconceptions,
+        rtol=1e-5,
+    )
+
+
+EXERCISES = [
+    Exercise(
+        "bias_correction_overshoot",
+        notebook=NOTEBOOK,
+        points=2,
+        observer="values",
+        settings={"arguments": ["t", "beta1", "beta2"]},
+        cases=overshoot_cases,
+        reference=bias_correction_overshoot,
+        misconceptions=OVERSHOOT,
+    ),
+    _rule(adam_step, "adam_step", 5, "w grad m r t lr beta1 beta2 eps", adam_cases, ADAM),
+    Exercise(
+        "MyAdam",
+        notebook=NOTEBOOK,
+        points=5,
+        observer="optimizer_class",
+        cases=my_adam_cases,
+        reference=MyAdam,
+        misconceptions=MY_ADAM,
+    ),
+    _rule(adamw_step, "adamw_step", 3, "w grad m r t lr beta1 beta2 eps weight_decay", adamw_cases, ADAMW),
+]
