@@ -488,8 +488,8 @@ for batch_size in sizes:
     steps = math.ceil(data.n / batch_size)  # of one epoch
     when = epochs_to(0.2, result.train_loss).mean(dim=1)
     needed.append(when.min().item() * steps)
-    print(f"B = {batch_size:4}: {needed[-1]:4.0f} updates, "
-          f"{needed[-1] * batch_size / 1000:5.1f} thousand examples, at the rate {result.lrs[when.argmin()]:.2f}")
+    print(f"B = {batch_size:4}: about {round(needed[-1], -1):3.0f} updates, "
+          f"{needed[-1] * batch_size / 1000:2.0f} thousand examples, at the rate {result.lrs[when.argmin()]:.2f}")
 
 # %% tags=["demo"]
 fig, ax = plt.subplots()
