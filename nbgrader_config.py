@@ -13,11 +13,28 @@ c.CourseDirectory.ignore = [".ipynb_checkpoints", "__pycache__", "*.pyc", "*.py"
 
 c.ClearSolutions.code_stub = {"python": "# YOUR CODE HERE\nraise NotImplementedError()"}
 
-# A deleted check cell comes back at grading instead of waiting for a hand-given grade.
-c.OverwriteCells.add_missing_cells = True
-
 c.Execute.timeout = 60  # seconds per cell
 c.Execute.record_timing = False
 c.Execute.shutdown_kernel = "immediate"
+
+# Grading: submissions are mended, run in a sandbox, and scored outside it (lecture_utils/grading).
+c.Autograde.pre_convert_hook = "lecture_utils.grading.repair.before_autograde"
+c.Autograde.sanitize_preprocessors = [
+    "lecture_utils.grading.repair.Repair",
+    "nbgrader.preprocessors.ClearOutput",
+    "nbgrader.preprocessors.DeduplicateIds",
+    "nbgrader.preprocessors.OverwriteKernelspec",
+    "nbgrader.preprocessors.OverwriteCells",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
+c.Autograde.autograde_preprocessors = [
+    "lecture_utils.grading.repair.KeepRepairs",
+    "lecture_utils.grading.observe.Observe",
+    "lecture_utils.grading.score.Score",
+    "nbgrader.preprocessors.SaveAutoGrades",
+    "nbgrader.preprocessors.AssignLatePenalties",
+    "lecture_utils.grading.score.Review",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
 # Two threads are slower on these small networks, and much slower beside another grading process.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

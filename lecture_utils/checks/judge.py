@@ -58,17 +58,28 @@ def judge(
     functions = function if isinstance(function, tuple) else (function,)
     if spec["observer"] != "answer" and not all(map(callable, functions)):
         raise TypeError(f"check needs the function {name} itself, without ( ); it got a {type(function).__name__}.")
-    rtol = spec["rtol"]
-    traces = observe(function, spec["observer"], spec["cases"], spec["settings"], limit)
-    expected = [decode(t) for t in spec["reference"]]
+    return compare(name, spec, observe(function, spec["observer"], spec["cases"], spec["settings"], limit))
+
+
+def compare(name: str, spec: dict[str, Any], traces: list[Trace], public: int | None = None) -> Verdict:
+    """The verdict on what was observed of an answer to the exercise ``name``; ``spec`` is its entry in checks.json.
+
+    Only the first ``public`` cases may be talked about (all when left out): of later ones neither numbers nor what
+    the student's code said about them appear in the verdict.
+    """
+    rtol, expected = spec["rtol"], [decode(t) for t in spec["reference"]]
     agrees = [same(t, e, rtol) for t, e in zip(traces, expected, strict=True)]
     if all(agrees):
         headline = f"agrees in all {len(agrees)} cases"
-        return Verdict(name, True, "passed", 1.0, headline, "Other cases, with other numbers, are drawn at grading.")
+        text = "Other cases, with other numbers, are drawn at grading." if public is None else ""
+        return Verdict(name, True, "passed", 1.0, headline, text)
     case = agrees.index(False)
     headline, evidence, problem = _where(
         traces[case], expected[case], spec["cases"][case], rtol, sum(agrees), len(agrees)
     )
+    if public is not None and case >= public:
+        headline, evidence = "agrees in the visible cases, not in the hidden ones", ""
+        problem = problem and (problem[0], "In a hidden case it fails in a way that it does not in the visible ones.")
     for wrong in spec["misconceptions"]:
         pairs = list(zip(traces, wrong["traces"], strict=True))
         if spec["observer"] == "answer":  # its parts are questions of their own: name the first wrong one
@@ -78,16 +89,9 @@ def judge(
             return Verdict(name, False, "misconception", wrong["credit"], headline, message, wrong["name"], evidence)
     if problem:
         return Verdict(name, False, problem[0], 0.0, headline, problem[1], None, evidence)
-    return Verdict(
-        name,
-        False,
-        "different",
-        0.0,
-        headline,
-        "This is none of the usual slips. Redo the case below by hand, and compare line by line.",
-        None,
-        evidence,
-    )
+    text = "This is none of the usual slips. "
+    text += "Redo the case below by hand, and compare line by line." if evidence else "Which kinds of input differ there?"
+    return Verdict(name, False, "different", 0.0, headline, text, None, evidence)
 
 
 def _where(got: Trace, expected: Trace, case: dict, rtol: float, agreeing: int, n: int) -> tuple[str, str, Any]:

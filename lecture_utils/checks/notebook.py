@@ -7,10 +7,11 @@ import html
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lecture_utils.checks.judge import Verdict, find_exercise, judge, load, nearby
+from lecture_utils.checks.quiz import board, explanation, recorded
 
 _verdicts: dict[str, Verdict] = {}  # the last verdict of each exercise in this kernel
 
@@ -55,11 +56,23 @@ def check(function: Any, *more: Callable) -> None:
     """
     try:
         name = _name_of(function, sys._getframe(1).f_globals)
-        verdict = _verdicts[name] = judge((function, *more) if more else function, exercise=name)
+        spec = find_exercise(name)
+        if "reference" in spec:
+            verdict = judge((function, *more) if more else function, exercise=name)
+        else:  # an exam's checks.json
+            verdict = recorded(function, name, spec)
+        if verdict.passed and (why := explanation(spec)):
+            verdict = replace(verdict, message=f"{why}\n{verdict.message}")
     except (LookupError, OSError, TypeError, ValueError) as error:  # no such exercise, no readable checks.json
         _show(_Card(f"✘ {_text(error)}", _CARD.format(color=_ORANGE, body=f"✘ {html.escape(_text(error))}")))
         raise CheckFailed(_text(error)) from None
-    _show(_card(verdict))
+    show_verdict(verdict)
+
+
+def show_verdict(verdict: Verdict) -> None:
+    """Show a verdict and keep it for the scoreboard. Raises ``CheckFailed`` when it is not a pass."""
+    _verdicts[verdict.exercise] = verdict
+    _show(card(verdict))
     if not verdict.passed:
         raise CheckFailed(str(verdict))
 
@@ -82,12 +95,18 @@ def scoreboard(notebook: str) -> None:
     rows = []
     for file in nearby():
         exercises = load(file)
-        rows = [(n, e["points"], _verdicts.get(n)) for n, e in exercises.items() if e["notebook"].startswith(notebook)]
+        here = {n: e for n, e in exercises.items() if e["notebook"].startswith(notebook)}
+        rows = [(n, e["points"], _verdicts.get(n)) for n, e in here.items()]
         if rows:
             break
     if not rows:
         raise LookupError(f"No checks.json knows a notebook that starts with {notebook!r}.")
     points, reached = sum(p for _, p, _ in rows), sum(p for _, p, v in rows if v and v.passed)
+    if all("question" in e for e in here.values()):
+        plain, table = board([(e, _verdicts.get(n)) for n, e in here.items()])
+        exam = any(v and v.kind == "recorded" for v in _verdicts.values())
+        total = f"{reached} of {points} {'answers recorded' if exam else 'points'}"
+        return _show(_Card(f"{plain}\n{total}", f"{table}<p><strong>{total}</strong></p>"))
     words = [(n, p, "✔ passed" if v and v.passed else "✘ not yet" if v else "– check not run") for n, p, v in rows]
     total = f"{reached} of {points} points on the visible cases"
     gone = next((n for n, _, v in rows if not v), None)
@@ -124,7 +143,7 @@ def _name_of(function: Any, namespace: dict) -> str:
     return own
 
 
-def _card(verdict: Verdict) -> _Card:
+def card(verdict: Verdict) -> _Card:
     color, mark = (_GREEN, "✔") if verdict.passed else (_ORANGE, "✘")
     rows = [f"<strong>{mark} {html.escape(verdict.exercise)}</strong> &nbsp; {html.escape(verdict.headline)}"]
     rows += [html.escape(verdict.message).replace("\n", "<br>")] if verdict.message else []

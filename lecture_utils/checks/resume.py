@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ PARTS = {
     "order": "the generator of the shuffling",
     "dropout": "torch's own random numbers",
 }
+Observation = Iterator[tuple[str, torch.Tensor]]
 
 
 class Run:
@@ -44,7 +45,7 @@ class Run:
 
     def __init__(self, case: dict, seed: int) -> None:
         torch.manual_seed(seed)
-        self.x, self.y = torch.randn(24, 6), torch.randint(3, (24,))
+        self.x, self.y = _examples(seed)
         self.model = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 3))
         kind, hyper = case["optimizer"]
         self.optimizer = getattr(torch.optim, kind)(self.model.parameters(), **hyper)
@@ -79,10 +80,11 @@ class Run:
         return {name: _digest(thing) for name, thing in things.items()}
 
 
-def resume(functions: Any, case: dict) -> Iterator[tuple[str, torch.Tensor]]:
+def resume(functions: Any, case: dict) -> Observation:
     """Observe ``(save_checkpoint, load_checkpoint)``: is all back after loading, and does the run go on bit for bit?
 
-    A case holds ``optimizer`` (name, arguments), ``decay`` per epoch, ``seed``, ``stop`` and ``epochs``.
+    A case holds ``optimizer`` (name, arguments), ``decay`` per epoch, ``seed``, ``stop``, ``epochs``, and the seed
+    ``then`` of the examples that come after the stop: what is saved cannot know them.
     """
     if not isinstance(functions, tuple) or len(functions) != 2:
         raise Problem("type", "Two functions are wanted: check(save_checkpoint, load_checkpoint).")
@@ -96,36 +98,76 @@ def resume(functions: Any, case: dict) -> Iterator[tuple[str, torch.Tensor]]:
             f"load_checkpoint cannot run in another process: {error}\nUse its arguments only, nothing of the notebook.",
         ) from None
     _start_server()  # takes its time while this process trains
-    random, threads = torch.get_rng_state(), torch.get_num_threads()
-    torch.set_num_threads(1)  # as in the other process: two threads add up in another order, and round differently
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "checkpoint.pt")
+        save_run(save, path, case)
+        back = _in_a_fresh_process(luggage, path, case)
+    yield from compare(back, case)
+
+
+def save_run(save: Callable, path: str, case: dict) -> None:
+    """Train until the stop, and let the student's function write the checkpoint to ``path``."""
+    with _undisturbed():
+        run = Run(case, case["seed"])
+        run.train(range(case["stop"]))
+        arguments = [path, run.model, run.optimizer, run.scheduler, case["stop"] - 1, run.generator]
+        with at("save_checkpoint"):
+            call(save, arguments, ["path", "model", "optimizer", "scheduler", "epoch", "generator"])
+            if not Path(path).is_file():
+                text = "There is no file at `path` afterwards. Is the checkpoint written with torch.save?"
+                raise Problem("type", text)
+
+
+def load_run(load: Callable, path: str, case: dict) -> dict[str, Any]:
+    """Resume from ``path`` by the student's function and train to the end; what ``compare`` wants, as plain JSON."""
     try:
+        with _undisturbed():
+            run = Run(case, case["fresh"])  # a new process does not start where the old one did
+            arguments = [path, run.model, run.optimizer, run.scheduler, run.generator]
+            epoch = call(load, arguments, ["path", "model", "optimizer", "scheduler", "generator"])
+            back = {"epoch": None if epoch is None else as_tensor(epoch, "What load_checkpoint returns").tolist()}
+            back["digests"] = run.digests()
+            run.x, run.y = _examples(case["then"])
+            back["losses"] = run.train(range(case["stop"], case["epochs"]))
+            return back | {"end": run.digests()["weights"]}
+    except Problem as problem:
+        return {"problem": [problem.kind, str(problem)]}
+
+
+def compare(back: dict[str, Any], case: dict) -> Observation:
+    """Compare with a run that was never interrupted, trained here. ``back`` is what ``load_run`` returned."""
+    if "problem" in back:
+        raise Problem(*back["problem"], place="load_checkpoint")
+    with _undisturbed():
         whole = Run(case, case["seed"])
         whole.train(range(case["stop"]))
         there = whole.digests()
+        whole.x, whole.y = _examples(case["then"])
         losses = whole.train(range(case["stop"], case["epochs"]))
-        with tempfile.TemporaryDirectory() as folder:
-            path = str(Path(folder) / "checkpoint.pt")
-            part = Run(case, case["seed"])
-            part.train(range(case["stop"]))
-            arguments = [path, part.model, part.optimizer, part.scheduler, case["stop"] - 1, part.generator]
-            names = ["path", "model", "optimizer", "scheduler", "epoch", "generator"]
-            with at("save_checkpoint"):
-                call(save, arguments, names)
-                if not Path(path).is_file():
-                    raise Problem(
-                        "type", "There is no file at `path` afterwards. Is the checkpoint written with torch.save?"
-                    )
-            back = _in_a_fresh_process(luggage, path, case)
-    finally:
-        torch.set_rng_state(random)
-        torch.set_num_threads(threads)
-    if "problem" in back:
-        raise Problem(*back["problem"], place="load_checkpoint")
-    yield "after loading: the next epoch", as_tensor(back["epoch"], "What load_checkpoint returns")
+        end = whole.digests()["weights"]
+    with at("load_checkpoint"):
+        yield "after loading: the next epoch", as_tensor(back["epoch"], "What load_checkpoint returns")
     for name, words in PARTS.items():
         yield f"after loading: {words} as when saved", torch.tensor(back["digests"][name] == there[name])
     yield "the resumed run: every loss equal, bit for bit", torch.tensor(back["losses"] == losses)
-    yield "the resumed run: final weights equal, bit for bit", torch.tensor(back["end"] == whole.digests()["weights"])
+    yield "the resumed run: final weights equal, bit for bit", torch.tensor(back["end"] == end)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """torch's own random numbers are as before afterwards, and one thread computes: two round differently."""
+    random, threads = torch.get_rng_state(), torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(random)
+        torch.set_num_threads(threads)
+
+
+def _examples(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    random = torch.Generator().manual_seed(seed)
+    return torch.randn(24, 6, generator=random), torch.randint(3, (24,), generator=random)
 
 
 # --- the fresh process -------------------------------------------------------------------------------------------
@@ -193,20 +235,9 @@ def serve() -> None:
 
 def _go_on(luggage: bytes, paths: list[str], path: str, case: dict) -> dict[str, Any]:
     sys.path[:] = paths
-    try:
-        load, sources = cloudpickle.loads(luggage)
-        linecache.cache.update(sources)  # so that an error can show the line
-        data = Run(case, case["seed"])
-        run = Run(case, case["seed"] + 1)  # a new process does not start where the old one did
-        run.x, run.y = data.x, data.y
-        names = ["path", "model", "optimizer", "scheduler", "generator"]
-        epoch = call(load, [path, run.model, run.optimizer, run.scheduler, run.generator], names)
-        back = {"epoch": None if epoch is None else as_tensor(epoch, "What load_checkpoint returns").item()}
-        back["digests"] = run.digests()
-        back["losses"] = run.train(range(case["stop"], case["epochs"]))
-        return back | {"end": run.digests()["weights"]}
-    except Problem as problem:
-        return {"problem": (problem.kind, str(problem))}
+    load, sources = cloudpickle.loads(luggage)
+    linecache.cache.update(sources)  # so that an error can show the line
+    return load_run(load, path, case)
 
 
 def _digest(thing: Any) -> str:

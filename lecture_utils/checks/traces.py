@@ -91,24 +91,26 @@ def same(got: Trace, expected: Trace, rtol: float) -> bool:
     return first_difference(got, expected, rtol) is None and got.end() == expected.end()
 
 
-def encode(trace: Trace) -> dict[str, Any]:
-    """A trace as strict JSON: ``inf`` and ``nan`` become strings."""
+def encode(trace: Trace, text: bool = False) -> dict[str, Any]:
+    """A trace as strict JSON: ``inf`` and ``nan`` become strings. A problem's ``text`` is kept if asked for."""
     data: dict[str, Any] = {"entries": [[label, _numbers(value.tolist())] for label, value in trace.entries]}
-    if trace.problem:
-        data["problem"] = trace.end()
+    if problem := trace.problem:
+        data["problem"] = [problem.kind, problem.place, *([str(problem)] if text else [])]
     return data
 
 
 def decode(data: dict[str, Any]) -> Trace:
-    """The inverse of ``encode``; the text of a problem is not kept."""
-    kind, place = data.get("problem") or (None, "")
+    """The inverse of ``encode``. Raises all sorts of errors for what is no trace."""
     entries = [(label, from_numbers(numbers)) for label, numbers in data["entries"]]
-    return Trace(entries, Problem(kind, place=place) if kind else None)
+    if not data.get("problem"):
+        return Trace(entries)
+    kind, place, *text = data["problem"]
+    return Trace(entries, Problem(kind, *text, place=place))
 
 
 def from_numbers(numbers: Any, dtype: str = "float64") -> torch.Tensor:
     """Nested lists from JSON as a tensor."""
-    return torch.tensor(_floats(numbers), dtype=getattr(torch, dtype))
+    return torch.tensor(numbers) if isinstance(numbers, bool) else torch.tensor(_floats(numbers), dtype=getattr(torch, dtype))
 
 
 def _name(dtype: torch.dtype) -> str:

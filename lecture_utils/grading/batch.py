@@ -1,29 +1,271 @@
-"""`grade`: nbgrader's own autograde, feedback and export, one after the other."""
+"""`grade`: nbgrader's own autograding, many submissions at a time, that can be killed at any moment and started again.
+
+A submission is graded in a folder of its own and moved into ``autograded/`` when it is complete. A record of it in
+``autograded/.records/`` comes last: what has one, for the very files that were handed in, is done.
+"""
 
 from __future__ import annotations
 
-import subprocess
+import glob
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
 import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
 
 from lecture_utils.environment import ROOT, CourseError, tools
+from lecture_utils.grading import sandbox
+
+LOCKED_RETRIES, LOCKED_WAIT = 5, 2.0  # a busy SQLite database: times, seconds
+DEATHS = 2  # of its process, after which a submission is given up
 
 
-def grade(assignment: str = "lecture12", student: str = "*", force: bool = False) -> int:
-    """Grade the submissions in submitted/ID/assignment/; 0 when all went well, else nbgrader's exit code."""
-    if not list((ROOT / "submitted").glob(f"{student}/{assignment}/*.ipynb")):
+@dataclass(frozen=True)
+class Job:
+    """One submission, and how to grade it. Plain data: it travels to other processes and machines."""
+
+    student: str
+    assignment: str
+    root: str = str(ROOT)
+    db: str | None = None
+    sandboxed: bool = True
+    cell_seconds: int = 60
+    submission_seconds: int = 600
+    feedback: bool = True
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.root, "submitted", self.student, self.assignment)
+
+    @property
+    def graded(self) -> Path:
+        return Path(self.root, "autograded", self.student, self.assignment)
+
+    def record(self, suffix: str = "json") -> Path:
+        return Path(self.root, "autograded", ".records", self.assignment, f"{self.student}.{suffix}")
+
+
+def grade(assignment: str = "lecture12", student: str = "*", force: bool = False, workers: int | None = None,
+          db: str | None = None, cluster: str | None = None, **settings: Any) -> int:  # fmt: skip
+    """Grade ``submitted/STUDENT/assignment``; 0 if all went well, 1 if a submission could not be graded.
+
+    ``student`` is a glob pattern, ``db`` a database URL, ``cluster`` the address of a Dask scheduler whose workers see
+    this folder under the same path; ``settings`` are fields of ``Job``. Raises ``CourseError``.
+    """
+    folders = sorted(p for p in (ROOT / "submitted").glob(f"{student}/{assignment}") if any(p.iterdir()))
+    if not folders:
         raise CourseError(
-            f"No notebook matches submitted/{student}/{assignment}/*.ipynb in {ROOT}. "
+            f"Nothing matches submitted/{student}/{assignment}/ in {ROOT}. "
             f"Put each student's notebooks into submitted/STUDENT/{assignment}/."
         )
-    which = [assignment, f"--student={student}"] + (["--force"] if force else [])
-    codes = [
-        _nbgrader("autograde", *which),
-        _nbgrader("generate_feedback", *which),
-        _nbgrader("export", "--to=grades.csv"),
-    ]
-    print(f"Grades: {ROOT / 'grades.csv'}   Feedback: {ROOT / 'feedback'}")
-    return max(codes)
+    jobs = [Job(p.parent.name, assignment, db=db, **settings) for p in folders]
+    if jobs[0].sandboxed and (reason := sandbox.why_not()):
+        raise CourseError(f"{reason}\nOnly for code that you would run yourself: --unsandboxed.")
+    if not jobs[0].sandboxed:
+        print("Warning: without the sandbox a submission can do whatever you can.", file=sys.stderr)
+    _prepare(assignment, db)
+    shutil.rmtree(_stages(ROOT), ignore_errors=True)
+    todo = [j for j in jobs if force or not is_done(j)]
+    print(f"{len(jobs)} submissions, {len(jobs) - len(todo)} graded already")
+    results = _work_off(todo, lambda: _executor(workers, cluster, len(todo)))
+    failed = [r for r in results if r["error"]]
+    for r in sorted(results, key=lambda r: r["student"]):
+        if r["notes"] or r["error"]:
+            print(f"  {r['student']:20} {r['error'] or '; '.join(r['notes'])}")
+    if todo:
+        print(f"{len(results) - len(failed)} graded, {len(failed)} failed; logs: {jobs[0].record().parent}")
+    return 1 if failed else 0
 
 
-def _nbgrader(*arguments: str) -> int:
-    return subprocess.run([sys.executable, "-m", "nbgrader", *arguments], cwd=ROOT, env=tools(), check=False).returncode
+def is_done(job: Job) -> bool:
+    """Whether these very files were graded to the end, by `grade` or by another nbgrader command."""
+    if not job.graded.exists():
+        return False
+    try:
+        record = json.loads(job.record().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return not job.record().exists()  # by another command
+    return record["digest"] == digest(job.folder) and not record["error"]
+
+
+def digest(folder: Path) -> str:
+    """Of all files of a submission. Links are not followed."""
+    found = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            found.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
+    return found.hexdigest()
+
+
+# --- many at a time ----------------------------------------------------------------------------------------------
+
+
+def _executor(workers: int | None, cluster: str | None, most: int) -> Executor:
+    if cluster:
+        try:
+            from distributed import Client
+
+            return Client(cluster, timeout="10s").get_executor()
+        except (ImportError, OSError) as error:
+            raise CourseError(f"No cluster at {cluster}: {error}\nNeeded: pip install -e '.[cluster]'.") from None
+    workers = max(1, min(workers or os.cpu_count() or 1, most))
+    # Spawned, not forked: this process has threads, and workers must not inherit what they hold.
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker)
+
+
+def _start_worker() -> None:
+    if sys.platform.startswith("linux"):
+        sandbox.die_with_parent()
+        from lecture_utils.grading.kernels import ForkServer
+
+        ForkServer.get()  # imports while this process does
+
+
+def _work_off(jobs: list[Job], executor: Any) -> list[dict[str, Any]]:
+    """All jobs, with a new set of processes whenever one of them dies. A job that is there at two deaths is given up."""
+    results, deaths = [], dict.fromkeys(jobs, 0)
+    with tqdm(total=len(jobs), unit="submission", disable=not jobs) as bar:
+        while jobs:
+            with executor() as pool:
+                futures = {pool.submit(grade_one, job): job for job in jobs}
+                jobs = []
+                for future in as_completed(futures):
+                    job = futures[future]
+                    try:
+                        results.append(future.result())
+                    except BrokenProcessPool:
+                        deaths[job] += _was_at_work(job)
+                        if deaths[job] < DEATHS:
+                            jobs.append(job)
+                            continue
+                        results.append(_keep(job, "its grading process was ended twice", [], 0.0))
+                    except Exception as error:  # a worker of the cluster
+                        results.append(_keep(job, f"{type(error).__name__}: {error}", [], 0.0))
+                    bar.update()
+    return results
+
+
+def _was_at_work(job: Job) -> bool:
+    return any(_stages(job.root).glob(f"*/{glob.escape(job.student)}"))
+
+
+# --- one ---------------------------------------------------------------------------------------------------------
+
+
+def grade_one(job: Job) -> dict[str, Any]:
+    """Grade one submission in this process; what happened, as plain data. Raises nothing for what a submission does."""
+    start, notes, error, log = time.monotonic(), [], "", ""
+    stage = _stages(job.root) / f"{os.uname().nodename}-{os.getpid()}"
+    try:
+        api = nbgrader_api(job.root, job.db, job.sandboxed, job.cell_seconds, job.submission_seconds)
+        from lecture_utils.grading.repair import tidy, wanted_cells
+
+        (stage / job.student).mkdir(parents=True, exist_ok=True)
+        notes = tidy(job.folder, wanted_cells(api.coursedir.db_url, job.assignment))
+        with _set(api.coursedir, autograded_directory=str(stage.relative_to(job.root))):
+            for attempt in range(LOCKED_RETRIES):
+                result = api.autograde(job.assignment, glob.escape(job.student), force=True)
+                if result["success"] or "database is locked" not in result.get("log", "") + result["error"]:
+                    break
+                time.sleep(LOCKED_WAIT * (attempt + 1))
+        log = result.get("log", "") + result.get("error", "")
+        if result["success"]:
+            _replace(job.graded, stage / job.student / job.assignment)
+            if job.feedback:
+                told = api.generate_feedback(job.assignment, glob.escape(job.student), force=True)
+                log += told.get("log", "") + told.get("error", "")
+                error = "" if told["success"] else "graded, but its feedback could not be written (see the log)"
+        else:
+            error = _first_error(log)
+    except Exception as e:
+        error = f"{type(e).__name__}: {e}"
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+    return _keep(job, error, notes, time.monotonic() - start, log)
+
+
+def _keep(job: Job, error: str, notes: list[str], seconds: float, log: str = "") -> dict[str, Any]:
+    """Write log and record, the record last and in one piece."""
+    record = {"student": job.student, "error": error, "notes": notes, "seconds": round(seconds, 2)}
+    try:
+        record["digest"] = digest(job.folder)
+        job.record().parent.mkdir(parents=True, exist_ok=True)
+        job.record("log").write_text(json.dumps(asdict(job)) + "\n" + log, encoding="utf-8")
+        new = job.record("new")
+        new.write_text(json.dumps(record), encoding="utf-8")
+        new.rename(job.record())
+    except OSError as problem:  # a full disk: the next start does it again
+        record["error"] = record["error"] or f"graded, but not recorded: {problem}"
+    return record
+
+
+def _replace(old: Path, new: Path) -> None:
+    """Put the folder ``new`` in the place of ``old``; at no moment is half of either there."""
+    gone = new.with_name(new.name + ".old")
+    old.parent.mkdir(parents=True, exist_ok=True)
+    if old.exists():
+        old.rename(gone)
+    new.rename(old)
+
+
+def _first_error(log: str) -> str:
+    lines = [line for line in log.splitlines() if "Error" in line and not line.startswith("[ERROR] There was")]
+    return (lines or log.strip().splitlines() or ["failed without a word"])[-1].strip()[:200]
+
+
+@cache
+def nbgrader_api(root: str, db: str | None, sandboxed: bool = True, cell_seconds: int = 60, submission_seconds: int = 600) -> Any:
+    """nbgrader, with the configuration of the course in ``root``. Made once per process and settings."""
+    # jsonschema would build 35 parsers for kinds of text that notebooks do not have: 1.7 s. Without it, it goes on.
+    sys.modules.setdefault("rfc3987_syntax", None)
+    os.environ["PATH"] = tools()["PATH"]  # nbgrader calls alembic by name
+    from nbgrader.apps.api import NbGraderAPI
+    from traitlets.config.loader import PyFileConfigLoader
+
+    config = PyFileConfigLoader("nbgrader_config.py", path=root).load_config()
+    config.Observe.update(sandboxed=sandboxed, timeout=cell_seconds, submission_seconds=submission_seconds)
+    config.Autograde.pre_convert_hook = None  # grade_one has done that, and keeps what it was told
+    if db:
+        config.CourseDirectory.db_url = db
+    return NbGraderAPI(config=config)
+
+
+def _prepare(assignment: str, db: str | None) -> None:
+    """See to it that the gradebook knows the assignment."""
+    url = nbgrader_api(str(ROOT), db).coursedir.db_url
+    from nbgrader.api import Gradebook
+
+    from lecture_utils import build
+
+    with Gradebook(url) as gradebook:
+        known = {a.name for a in gradebook.assignments}
+    if assignment == build.ASSIGNMENT and assignment not in known:
+        build.register(url)
+
+
+@contextmanager
+def _set(thing: Any, **values: Any) -> Iterator[None]:
+    before = {name: getattr(thing, name) for name in values}
+    for name, value in values.items():
+        setattr(thing, name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(thing, name, value)
+
+
+def _stages(root: str | Path) -> Path:
+    return Path(root, "autograded", ".staging")

@@ -1,0 +1,69 @@
+"""What a check cell does while it is graded: write down what the student's code returns, and judge nothing.
+
+The grading process puts ``emit(lambda: (adam_step,), job)`` in place of ``check(adam_step)``. Nothing here is trusted:
+it runs beside student code. Expected values never come near it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from IPython.display import display
+
+from lecture_utils.checks.observers import TIME_LIMIT, observe
+from lecture_utils.checks.resume import load_run, save_run
+from lecture_utils.checks.traces import Problem, encode
+
+MIME = "application/vnd.lecture-utils.observed+json"
+
+
+def emit(answer: Callable[[], tuple], job: str) -> None:
+    """Display what is observed as one JSON text. ``job`` is JSON, too: nonce, observer, cases, settings."""
+    job = json.loads(job)
+    try:
+        record = _KINDS.get(job["observer"], _traces)(answer(), job)
+    except NameError as error:
+        record = {"failed": f"There is no {error.name or 'such name'} in the notebook."}
+    except Exception as error:
+        record = {"failed": f"{type(error).__name__}: {error}"[:300]}
+    display({MIME: json.dumps({"nonce": job["nonce"], **record})}, raw=True)
+
+
+def _traces(functions: tuple, job: dict) -> dict[str, Any]:
+    value = functions[0] if len(functions) == 1 else functions
+    if job["observer"] != "answer" and not all(map(callable, functions)):
+        return {"failed": f"A function is wanted, this is a {type(value).__name__}."}
+    traces = observe(value, job["observer"], job["cases"], job["settings"], TIME_LIMIT)
+    return {"traces": [encode(trace, text=True) for trace in traces]}
+
+
+def _value(values: tuple, _job: dict) -> dict[str, Any]:
+    return {"value": values}
+
+
+def _checkpoints(functions: tuple, job: dict) -> dict[str, Any]:
+    """Two turns, in two kernels that share nothing: ``save`` gives the files, ``load`` goes on from them."""
+    if len(functions) != 2:
+        return {"failed": "Two functions are wanted: check(save_checkpoint, load_checkpoint)."}
+    results = []
+    with tempfile.TemporaryDirectory(dir=".") as folder:
+        for k, case in enumerate(job["cases"]):
+            path = Path(folder) / f"checkpoint{k}.pt"
+            if job["turn"] == "load":
+                path.write_bytes(base64.b64decode(job["checkpoints"][k]))
+                results.append(load_run(functions[1], str(path), case))
+                continue
+            try:
+                save_run(functions[0], str(path), case)
+                results.append(base64.b64encode(path.read_bytes()).decode())
+            except Problem as problem:
+                results.append({"problem": [problem.kind, str(problem), problem.place]})
+    return {"results": results}
+
+
+_KINDS = {"resume": _checkpoints, "question": _value}

@@ -1,0 +1,183 @@
+"""Kernels for grading: a provisioner (an extension point of jupyter_client) that asks the fork server for them."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+import zmq.asyncio
+from jupyter_client.asynchronous import AsyncKernelClient
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.provisioning import LocalProvisioner
+from traitlets import default
+
+from lecture_utils.environment import ROOT
+from lecture_utils.grading import sandbox
+
+PROVISIONER = "lecture-utils-fork"
+LARGEST_MESSAGE = 32 * 2**20  # bytes: a kernel that sends more is cut off
+
+
+class ForkServer:
+    """The server of this process. It ends when this process does; starting it does not wait for its imports."""
+
+    _one: ForkServer | None = None
+
+    def __init__(self) -> None:
+        self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        keep = {name: os.environ[name] for name in ("LANG", "LD_LIBRARY_PATH") if name in os.environ}
+        keep |= {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
+        keep |= {"OMP_NUM_THREADS": "1", "HOME": "/"}
+        command = [sys.executable, "-P", "-m", "lecture_utils.grading.forkserver", str(theirs.fileno())]
+        fds = [theirs.fileno()]
+        self.process = subprocess.Popen(command, pass_fds=fds, env=keep, cwd="/", start_new_session=True)
+        theirs.close()
+        self.ready = False
+        atexit.register(self.channel.close)
+
+    @classmethod
+    def get(cls) -> ForkServer:
+        if cls._one is None or cls._one.process.poll() is not None:
+            cls._one = ForkServer()
+        return cls._one
+
+    def fork(self, connection_file: str, runtime: str, locked: bool) -> Forked:
+        """Raises ``SandboxError`` when the kernel cannot be locked in, RuntimeError when there is no server."""
+        if not self.ready and self.channel.recv(64) != b"ready":
+            raise RuntimeError(f"The fork server did not start (exit code {self.process.wait()}).")
+        self.ready = True
+        request = {"connection_file": connection_file, "runtime": runtime, "sandbox": locked}
+        self.channel.send(json.dumps(request).encode())
+        answer = json.loads(self.channel.recv(65536) or b'{"error": "the fork server has ended"}')
+        if "error" in answer:
+            raise sandbox.SandboxError(f"No kernel: {answer['error']}")
+        return Forked(answer["pid"])
+
+
+class Forked:
+    """A process that is not our child, with the part of ``subprocess.Popen`` that ``LocalProvisioner`` uses."""
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        try:
+            self.handle: int | None = os.pidfd_open(pid)
+        except ProcessLookupError:
+            self.handle = None
+
+    def poll(self) -> int | None:
+        if self.handle is not None and select.select([self.handle], [], [], 0)[0]:
+            os.close(self.handle)
+            self.handle = None
+        return None if self.handle is not None else 0
+
+    def wait(self) -> int:
+        if self.handle is not None:
+            select.select([self.handle], [], [])
+        return self.poll() or 0
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            signal.pidfd_send_signal(self.handle, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    terminate = kill  # process 1 of its namespace would not hear SIGTERM
+
+
+class ForkProvisioner(LocalProvisioner):
+    """Launches kernels by fork instead of starting Python anew; everything else is as for local kernels."""
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> dict[str, Any]:
+        manager = self.parent
+        fork = ForkServer.get().fork
+        runtime = str(Path(manager.connection_file).parent)
+        self.process = await asyncio.to_thread(fork, manager.connection_file, runtime, manager.sandboxed)
+        self.pid = self.process.pid
+        return self.connection_info
+
+    async def kill(self, restart: bool = False) -> None:
+        await super().kill(restart)
+        if self.process:  # at its end, so that nobody has to poll for it
+            await asyncio.to_thread(self.process.wait)
+
+    terminate = kill
+
+    async def cleanup(self, restart: bool = False) -> None:
+        await super().cleanup(restart)
+        if not restart:
+            shutil.rmtree(Path(self.parent.connection_file).parent, ignore_errors=True)
+
+
+class GradingClient(AsyncKernelClient):
+    """Is ready when both channels have answered. jupyter_client waits until one has been silent for 0.2 s."""
+
+    async def wait_for_ready(self, timeout: float | None = None) -> None:
+        """Raises RuntimeError if the kernel does not answer in ``timeout`` seconds."""
+        deadline, shell, output = time.monotonic() + (timeout or 60), False, False
+        while not (shell and output):
+            asked = self.kernel_info()
+            if time.monotonic() > deadline or not await self.is_alive():
+                raise RuntimeError("The kernel did not answer after it was started.")
+            while not (shell and output):
+                try:
+                    if not shell:
+                        message = await self.get_shell_msg(timeout=1)
+                        shell = message["msg_type"] == "kernel_info_reply"
+                    else:  # sent before we listened? Then ask again.
+                        message = await self.get_iopub_msg(timeout=0.1)
+                        idle = message["content"].get("execution_state") == "idle"
+                        output = idle and message["parent_header"].get("msg_id") == asked
+                except Empty:
+                    shell = False
+                    break
+
+
+class GradingKernelManager(AsyncKernelManager):
+    """Kernels that talk over files in a private folder: the network of a sandboxed kernel is empty."""
+
+    sandboxed = True
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        runtime = Path(tempfile.mkdtemp(prefix="grading-"))
+        (runtime / sandbox.WORK).mkdir()
+        self.transport, self.ip = "ipc", str(runtime / "k")
+        self.connection_file = str(runtime / "kernel.json")
+
+    @property
+    def kernel_spec(self) -> Any:
+        spec = super().kernel_spec
+        spec.metadata["kernel_provisioner"] = {"provisioner_name": PROVISIONER}
+        return spec
+
+    @default("client_factory")
+    def _our_client(self) -> type[GradingClient]:
+        return GradingClient
+
+    @default("context")
+    def _limited_context(self) -> zmq.Context:
+        self._created_context, context = True, zmq.asyncio.Context()
+        context.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
+        return context
+
+
+class UnlockedKernelManager(GradingKernelManager):
+    """The same without a sandbox, for ``--unsandboxed``."""
+
+    sandboxed = False
