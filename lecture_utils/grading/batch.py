@@ -11,6 +11,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import platform
 import shutil
 import sys
 import time
@@ -167,7 +168,7 @@ def _was_at_work(job: Job) -> bool:
 def grade_one(job: Job) -> dict[str, Any]:
     """Grade one submission in this process; what happened, as plain data. Raises nothing for what a submission does."""
     start, notes, error, log = time.monotonic(), [], "", ""
-    stage = _stages(job.root) / f"{os.uname().nodename}-{os.getpid()}"
+    stage = _stages(job.root) / _place()
     try:
         api = nbgrader_api(job.root, job.db, job.sandboxed, job.cell_seconds, job.submission_seconds)
         from lecture_utils.grading.repair import tidy, wanted_cells
@@ -198,7 +199,7 @@ def grade_one(job: Job) -> dict[str, Any]:
 
 def _keep(job: Job, error: str, notes: list[str], seconds: float, log: str = "") -> dict[str, Any]:
     """Write log and record, the record last and in one piece."""
-    record = {"student": job.student, "error": error, "notes": notes, "seconds": round(seconds, 2)}
+    record = {"student": job.student, "error": error, "notes": notes, "seconds": round(seconds, 2), "where": _place()}
     try:
         record["digest"] = digest(job.folder)
         job.record().parent.mkdir(parents=True, exist_ok=True)
@@ -265,6 +266,11 @@ def _set(thing: Any, **values: Any) -> Iterator[None]:
     finally:
         for name, value in before.items():
             setattr(thing, name, value)
+
+
+def _place() -> str:
+    """This process, among all that grade."""
+    return f"{platform.node()}-{os.getpid()}"
 
 
 def _stages(root: str | Path) -> Path:

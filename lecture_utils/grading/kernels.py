@@ -55,13 +55,16 @@ class ForkServer:
         return cls._one
 
     def fork(self, connection_file: str, runtime: str, locked: bool) -> Forked:
-        """Raises ``SandboxError`` when the kernel cannot be locked in, RuntimeError when there is no server."""
+        """Raises ``SandboxError`` when the kernel cannot be locked in, ConnectionError when the server has ended."""
         if not self.ready and self.channel.recv(64) != b"ready":
             raise RuntimeError(f"The fork server did not start (exit code {self.process.wait()}).")
         self.ready = True
         request = {"connection_file": connection_file, "runtime": runtime, "sandbox": locked}
         self.channel.send(json.dumps(request).encode())
-        answer = json.loads(self.channel.recv(65536) or b'{"error": "the fork server has ended"}')
+        if not (reply := self.channel.recv(65536)):
+            self.process.wait()
+            raise ConnectionError("The fork server has ended.")
+        answer = json.loads(reply)
         if "error" in answer:
             raise sandbox.SandboxError(f"No kernel: {answer['error']}")
         return Forked(answer["pid"])
@@ -105,9 +108,12 @@ class ForkProvisioner(LocalProvisioner):
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> dict[str, Any]:
         manager = self.parent
-        fork = ForkServer.get().fork
         runtime = str(Path(manager.connection_file).parent)
-        self.process = await asyncio.to_thread(fork, manager.connection_file, runtime, manager.sandboxed)
+        request = (manager.connection_file, runtime, manager.sandboxed)
+        try:
+            self.process = await asyncio.to_thread(ForkServer.get().fork, *request)
+        except ConnectionError:  # somebody ended the server: a new one
+            self.process = await asyncio.to_thread(ForkServer.get().fork, *request)
         self.pid = self.process.pid
         return self.connection_info
 

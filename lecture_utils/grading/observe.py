@@ -8,6 +8,7 @@ import json
 import secrets
 import sys
 import time
+from collections import Counter
 from typing import Any
 
 from jupyter_client.manager import AsyncKernelManager
@@ -23,7 +24,8 @@ from lecture_utils.checks.emit import MIME
 from lecture_utils.grading import sandbox, score
 from lecture_utils.grading.kernels import GradingKernelManager, UnlockedKernelManager
 
-RESTARTS = 3  # of the kernel per notebook: each skips the cell that killed it
+RESTARTS = 5  # of the kernel per notebook
+DEATHS = 2  # of the kernel in one cell, after which the cell is skipped: the first may have had another cause
 RECORD_BYTES, OTHER_BYTES = 4_000_000, 200_000  # of output kept per cell
 _ALWAYS = {"status", "execute_input", "execute_reply"}
 _OUTPUT = {"stream", "display_data", "execute_result", "error"}
@@ -73,14 +75,15 @@ class Observe(Execute):
     def _run(self, nb: NotebookNode, jobs: dict[int, dict], sources: list[str]) -> dict[int, Any]:
         """One run of the notebook, with new kernels for those that die. What was recorded, by cell."""
         records: dict[int, Any] = {}
-        deadly: set[int] = set()
+        deaths: Counter[int] = Counter()
         for _ in range(1 + RESTARTS):
             try:
-                self._run_once(nb, jobs, sources, records, deadly)
+                self._run_once(nb, jobs, sources, records, {i for i in deaths if deaths[i] >= DEATHS})
                 return records
-            except (DeadKernelError, CellTimeoutError):
-                deadly.add(self._at)
-                self._notes.append(f"cell {self._at + 1} ended or froze the kernel")
+            except (DeadKernelError, CellTimeoutError) as error:
+                froze = isinstance(error, CellTimeoutError)
+                deaths[self._at] += DEATHS if froze else 1
+                self._notes.append(f"cell {self._at + 1} {'froze' if froze else 'ended'} the kernel")
         self._notes.append("the kernel ended again and again; the rest was not run")
         return records
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import os
 import secrets
+from dataclasses import replace
 from functools import cache
 from random import Random
 from typing import Any
@@ -19,11 +20,13 @@ from nbformat.v4 import new_output
 from nbgrader.api import Gradebook
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_grade, is_locked, is_solution
+from traitlets import Bool
 
 from lecture_utils.checks.exercise import Exercise
 from lecture_utils.checks.judge import Verdict, compare, load
 from lecture_utils.checks.notebook import card
 from lecture_utils.checks.observers import traced
+from lecture_utils.checks.quiz import judge_question
 from lecture_utils.checks.record import load_rubrics, record
 from lecture_utils.checks.resume import compare as compare_runs
 from lecture_utils.checks.traces import Problem, Trace, decode
@@ -38,14 +41,19 @@ METADATA = "lecture_utils"  # the key under which verdicts stand in autograded n
 class Score(NbGraderPreprocessor):
     """Writes verdict and score into each check cell, in the form in which nbgrader reads scores."""
 
+    exam = Bool(False, help="Count answers to drawn questions only if their numbers are the student's own.").tag(config=True)
+
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
-        records, student = resources["observed"], resources["nbgrader"]["student"]
+        records = resources["observed"]
+        examined = resources["nbgrader"]["student"] if self.exam else None
         for cell in nb.cells:
             name = cell.metadata.get("nbgrader", {}).get("grade_id")
             if name not in records:
                 continue
-            verdict = _verdict(name, records[name], student)
-            if verdict.credit and (why := _not_their_own(nb, name)):
+            verdict = _verdict(name, records[name], examined)
+            if verdict.kind == "other_student":
+                verdict = replace(verdict, kind="review")
+            elif verdict.credit and (why := _not_their_own(nb, name)):
                 verdict = Verdict(name, False, "review", 0.0, "for your instructor to look at", why)
             points = round(verdict.credit * cell.metadata.nbgrader.points, 4)
             shown = card(verdict)
@@ -150,8 +158,8 @@ def second_turn(jobs: dict[int, dict], records: dict[int, Any]) -> dict[int, dic
 # --- verdicts ----------------------------------------------------------------------------------------------------
 
 
-def _verdict(name: str, observed: Any, student: str) -> Verdict:
-    """The verdict on what a kernel sent, whatever that is."""
+def _verdict(name: str, observed: Any, examined: str | None) -> Verdict:
+    """The verdict on what a kernel sent, whatever that is. ``examined`` is the student's id in an exam."""
     if name not in exercises():
         return Verdict(name, False, "unknown", 0.0, "not scored", "The course has no rubric for this cell.")
     if observed is None:
@@ -160,10 +168,7 @@ def _verdict(name: str, observed: Any, student: str) -> Verdict:
         if "failed" in observed:
             return Verdict(name, False, "crashed", 0.0, "the check fails", _short(observed["failed"]))
         if exercises()[name].observer == "question":
-            from lecture_utils.questions import judge_question
-
-            answer, own_id = observed["value"]
-            return judge_question(exercises()[name], answer, own_id, student)
+            return judge_question(exercises()[name], *observed["value"], exam=examined)
         traces = [_shortened(t) for t in _traces(name, observed)]
         return compare(name, spec(name), traces, public=len(public(name)["cases"]))
     except Exception as error:  # hostile data may be of any shape: no credit, and the next cell

@@ -1,0 +1,66 @@
+"""A copy of the course with submissions, for tests that grade."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import nbformat
+
+from lecture_utils.environment import ROOT, tools
+
+STUB = "# YOUR CODE HERE\nraise NotImplementedError()"
+
+
+def copy_course(folder, *notebooks):
+    """The course in ``folder``; with only those notebooks whose numbers are given, for example "00"."""
+    ignore = shutil.ignore_patterns(
+        ".git", ".venv", "*.egg-info", "submitted", "autograded", "feedback", "report", "gradebook.db*", "grading_secret", "tests"
+    )
+    shutil.copytree(ROOT, folder, ignore=ignore)
+    for path in [p for part in ("source", "notebooks", "solutions") for p in (folder / part / "lecture12").iterdir()]:
+        if notebooks and path.suffix in (".py", ".ipynb") and not path.name.startswith(notebooks):
+            path.unlink()
+    for rubric in (folder / "source" / "lecture12" / "rubrics").glob("nb*.py"):
+        if notebooks and not rubric.stem.endswith(notebooks):
+            rubric.unlink()
+    return folder
+
+
+def run(course, *command, check=True, **environment):
+    """A command of the course in its folder."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", *command], cwd=course, capture_output=True, text=True, env={**tools(), **environment}
+    )
+    assert not check or done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    return done
+
+
+def solved_cells(stem):
+    """The solution's text of each answer cell, by grade id."""
+    solution = nbformat.read(ROOT / "solutions" / "lecture12" / f"{stem}.ipynb", as_version=4)
+    graded = [c for c in solution.cells if c.metadata.get("nbgrader", {}).get("solution")]
+    return {c.metadata.nbgrader.grade_id: c.source for c in graded}
+
+
+def submit(course, student, answers=None, solved=True):
+    """Hand in all notebooks of ``course``, solved, with ``answers`` {grade id: text} in the place of some."""
+    folder = course / "submitted" / student / "lecture12"
+    folder.mkdir(parents=True)
+    for release in (course / "notebooks" / "lecture12").glob("*.ipynb"):
+        notebook = nbformat.read(release, as_version=4)
+        written = (solved_cells(release.stem) if solved else {}) | (answers or {})
+        for cell in notebook.cells:
+            cell.source = written.get(cell.metadata.get("nbgrader", {}).get("grade_id"), cell.source)
+        nbformat.write(notebook, folder / release.name)
+    return folder
+
+
+def scores(course, db=None):
+    """Points of each student, straight from the gradebook, and how many grades there are of each."""
+    from nbgrader.api import Gradebook
+
+    os.environ["PATH"] = tools()["PATH"]
+    with Gradebook(db or f"sqlite:///{course}/gradebook.db") as gradebook:
+        submissions = gradebook.assignment_submissions("lecture12")
+        return {s.student.id: (s.score, sum(len(n.grades) for n in s.notebooks)) for s in submissions}

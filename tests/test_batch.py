@@ -1,0 +1,173 @@
+"""Grading many: resumed after any kind of death, never twice, never half; PostgreSQL, a cluster, late and manual grades."""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+import nbformat
+import pytest
+from course import copy_course, run, scores, submit
+from nbgrader.api import Gradebook
+
+from lecture_utils.environment import tools
+from lecture_utils.grading import batch
+
+STUDENTS = [f"s{k}" for k in range(6)]
+WRONG = {"gradient_step-answer": "def gradient_step(w, grad, lr):\n    return w + lr * grad"}
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory):
+    """A course with six students, graded without any trouble: what every troubled run must come to."""
+    course = copy_course(tmp_path_factory.mktemp("batch") / "course", "00", "05")
+    for k, student in enumerate(STUDENTS):
+        submit(course, student, WRONG if k % 2 else {})
+    done = run(course, "lecture_utils", "grade", "--no-feedback")
+    assert "6 graded, 0 failed" in done.stdout
+    assert {s[0] for s in scores(course).values()} == {9.0, 10.0}
+    return course
+
+
+@pytest.fixture
+def course(graded, tmp_path):
+    """The same course, not graded yet."""
+    copy = tmp_path / "course"
+    shutil.copytree(graded, copy, ignore=shutil.ignore_patterns("autograded", "gradebook.db*", "grades.csv"))
+    return copy
+
+
+def test_what_is_done_is_skipped_and_what_was_handed_in_again_is_not(graded):
+    assert "6 graded already" in run(graded, "lecture_utils", "grade", "--no-feedback").stdout
+    path = graded / "submitted" / "s1" / "lecture12" / "00_start_here.ipynb"
+    before = path.read_bytes()
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells.append(nbformat.v4.new_markdown_cell("one more word"))
+    nbformat.write(notebook, path)
+    assert "5 graded already" in run(graded, "lecture_utils", "grade", "--no-feedback").stdout
+    path.write_bytes(before)
+    assert "5 graded already" in run(graded, "lecture_utils", "grade", "--no-feedback").stdout
+
+
+def family(pid):
+    """A process and all that come from it, with their command lines, in the order of descent."""
+    try:
+        found = {pid: open(f"/proc/{pid}/cmdline").read().replace("\0", " ")}
+        for task in os.listdir(f"/proc/{pid}/task"):
+            for child in open(f"/proc/{pid}/task/{task}/children").read().split():
+                found |= family(int(child))
+        return found
+    except OSError:
+        return {}
+
+
+def victim(pids, kind):
+    """A process of the running batch: its parent, a worker, the fork server of one, or a kernel."""
+    if kind == "parent":
+        return next(iter(pids))
+    mark = "spawn_main" if kind == "worker" else "grading.forkserver"
+    marked = [p for p, line in pids.items() if mark in line]
+    if kind == "kernel":  # the server's grandchild
+        marked = [k for server in marked for k in list(family(server))[2:]]
+    return marked[0] if marked else None
+
+
+@pytest.mark.parametrize("kind", ["parent", "worker", "server", "kernel"])
+def test_after_a_kill_nothing_is_lost_doubled_or_half(course, graded, kind):
+    command = [sys.executable, "-W", "ignore", "-m", "lecture_utils", "grade", "--no-feedback"]
+    batch_run = subprocess.Popen(command, cwd=course, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=tools())
+    records = course / "autograded" / ".records" / "lecture12"
+    deadline = time.monotonic() + 120
+    while batch_run.poll() is None and time.monotonic() < deadline:
+        under_way = list((course / "autograded" / ".staging").glob("*/*/lecture12")) and list(records.glob("*.json"))
+        if under_way and (pid := victim(pids := family(batch_run.pid), kind)):
+            os.kill(pid, signal.SIGKILL)
+            break
+    else:
+        pytest.fail(f"no {kind} was seen at work")
+    batch_run.wait(120)
+    while left := [p for p in pids if os.path.exists(f"/proc/{p}/exe")]:  # a zombie has none
+        assert time.monotonic() < deadline, left
+    for notebook in (course / "autograded").glob("s*/lecture12/*.ipynb"):
+        assert nbformat.read(notebook, as_version=4).metadata.lecture_utils  # scored to the end
+    done = run(course, "lecture_utils", "grade", "--no-feedback")
+    assert " 0 failed" in done.stdout or "6 graded already" in done.stdout
+    assert scores(course) == scores(graded)
+    assert not list((course / "autograded" / ".staging").glob("*/*"))
+
+
+def test_a_locked_database_is_waited_for(course, graded):
+    run(course, "lecture_utils", "grade", "--no-feedback", "--student", "s0")
+    lock = sqlite3.connect(course / "gradebook.db", isolation_level=None)
+    lock.execute("BEGIN EXCLUSIVE")
+    command = [sys.executable, "-W", "ignore", "-m", "lecture_utils", "grade", "--no-feedback"]
+    waiting = subprocess.Popen(command, cwd=course, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=tools())
+    with pytest.raises(subprocess.TimeoutExpired):
+        waiting.wait(8)
+    lock.execute("ROLLBACK")
+    lock.close()
+    waiting.communicate(timeout=240)
+    run(course, "lecture_utils", "grade", "--no-feedback")  # what gave up in the meantime is done now
+    assert scores(course) == scores(graded)
+
+
+def test_a_full_disk_loses_nothing(course, graded, monkeypatch):
+    """The folder for what is graded is on a disk of 100 kB, until somebody makes room."""
+    small = course / "autograded"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", small], capture_output=True).returncode:
+        pytest.skip("only root can mount a small disk")
+    try:
+        full = run(course, "lecture_utils", "grade", "--no-feedback", check=False)
+        assert full.returncode == 1
+        assert "No space left" in full.stdout
+    finally:
+        subprocess.run(["umount", "-l", small], check=True)
+    run(course, "lecture_utils", "grade", "--no-feedback")
+    assert scores(course) == scores(graded)
+
+
+def test_manual_grades_and_late_penalties_survive_regrading(course):
+    folder = course / "submitted" / "s0" / "lecture12"
+    (folder / "timestamp.txt").write_text("2026-01-03 12:00:00 UTC")
+    plugin = "from nbgrader.plugins import BasePlugin\n\nclass Fixed(BasePlugin):\n    def late_submission_penalty(self, *_):\n        return 2.0\n"
+    (course / "late_plugin.py").write_text(plugin)
+    with (course / "nbgrader_config.py").open("a") as config:
+        config.write('\nc.AssignLatePenalties.plugin_class = "late_plugin.Fixed"\n')
+    run(course, "lecture_utils", "grade", "--no-feedback", "--student", "s0")
+    url = f"sqlite:///{course}/gradebook.db"
+    with Gradebook(url) as gradebook:
+        gradebook.update_or_create_assignment("lecture12", duedate="2026-01-02 12:00:00 UTC")
+        gradebook.find_grade("rmsprop_step", "05_gains_and_rmsprop", "lecture12", "s0").manual_score = 1.5
+        gradebook.db.commit()
+    run(course, "lecture_utils", "grade", "--no-feedback", "--student", "s0", "--force")
+    with Gradebook(url) as gradebook:
+        submission = gradebook.find_submission("lecture12", "s0")
+        grade = gradebook.find_grade("rmsprop_step", "05_gains_and_rmsprop", "lecture12", "s0")
+        assert (grade.manual_score, grade.auto_score, grade.score) == (1.5, 3.0, 1.5)
+        assert submission.late_submission_penalty == 4.0  # two notebooks
+        assert submission.score == 10 - 1.5
+
+
+def test_plain_nbgrader_gives_the_same_scores(course, graded):
+    run(course, "lecture_utils", "grade", "--no-feedback", "--student", "s0")
+    run(course, "nbgrader", "autograde", "lecture12")
+    assert scores(course) == scores(graded)
+    kinds = [c.metadata.lecture_utils.kind for c in checks(course / "autograded" / "s1" / "lecture12" / "00_start_here.ipynb")]
+    assert kinds == ["misconception"]
+
+
+def checks(path):
+    return [c for c in nbformat.read(path, as_version=4).cells if "lecture_utils" in c.metadata]
+
+
+def test_the_records_say_what_was_graded(graded):
+    record = json.loads((graded / "autograded" / ".records" / "lecture12" / "s2.json").read_text())
+    job = batch.Job("s2", "lecture12", root=str(graded))
+    assert record["digest"] == batch.digest(job.folder)
+    assert (record["error"], record["notes"]) == ("", [])
+    assert batch.is_done(job)

@@ -1,0 +1,104 @@
+"""Scale-out with the real things: a PostgreSQL server and a Dask cluster of separate worker processes."""
+
+import glob
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+
+import pytest
+from course import copy_course, run, scores, submit
+
+from lecture_utils.environment import tools
+
+WRONG = {"gradient_step-answer": "def gradient_step(w, grad, lr):\n    return w + lr * grad"}
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory):
+    course = copy_course(tmp_path_factory.mktemp("cluster") / "course", "00", "04")
+    for k in range(6):
+        submit(course, f"s{k}", WRONG if k % 2 else {})
+    run(course, "lecture_utils", "grade", "--no-feedback")
+    return course
+
+
+@pytest.fixture(scope="module")
+def postgresql(tmp_path_factory):
+    """The URL of an empty database on a server of our own."""
+    found = sorted(glob.glob("/usr/lib/postgresql/*/bin")) or [os.path.dirname(shutil.which("initdb") or "")]
+    folder = tmp_path_factory.mktemp("postgresql")
+    as_whom = []
+    if os.geteuid() == 0:  # the server refuses to run as root
+        user = pwd.getpwnam("postgres")
+        as_whom = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+        os.chown(folder, user.pw_uid, user.pw_gid)
+        for parent in folder.parents:
+            if parent.stat().st_uid == 0 and parent.is_relative_to("/tmp/") and str(parent) != "/tmp":
+                parent.chmod(0o755)
+    data, port = folder / "data", free_port()
+    call = {"check": True, "stdout": subprocess.DEVNULL, "cwd": folder}
+    subprocess.run([*as_whom, f"{found[-1]}/initdb", "-D", data, "-U", "course", "-A", "trust", "--no-sync"], **call)
+    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+    control = [*as_whom, f"{found[-1]}/pg_ctl", "-D", str(data), "-w"]
+    subprocess.run([*control, "-l", str(folder / "log"), "-o", options, "start"], **call)
+    try:
+        yield f"postgresql+psycopg2://course@127.0.0.1:{port}/postgres"
+    finally:
+        subprocess.run([*control, "-m", "immediate", "stop"], **call)
+
+
+@pytest.fixture(scope="module")
+def dask(tmp_path_factory):
+    """The address of a scheduler with two worker processes, started by Dask's own commands."""
+    folder, port = tmp_path_factory.mktemp("dask"), free_port()
+    address, programs = f"tcp://127.0.0.1:{port}", []
+    start = [sys.executable, "-W", "ignore", "-m", "distributed.cli"]
+    with (folder / "log").open("w") as log:
+        quiet = {"cwd": folder, "stdout": log, "stderr": log, "env": tools()}
+        scheduler = [*start[:-1], "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
+        programs.append(subprocess.Popen(scheduler, **quiet))
+        worker = [*start[:-1], "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-dashboard"]
+        programs += [subprocess.Popen([*worker, "--name", f"w{k}"], **quiet) for k in range(2)]
+        try:
+            from distributed import Client
+
+            with Client(address, timeout="60s") as client:
+                client.wait_for_workers(2, timeout=60)
+            yield address
+        finally:
+            for program in reversed(programs):
+                program.terminate()
+            for program in programs:
+                program.wait(30)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def test_a_postgresql_gradebook_holds_the_same_grades(course, postgresql):
+    expected = scores(course)
+    run(course, "lecture_utils", "grade", "--no-feedback", "--force", "--db", postgresql)
+    assert scores(course, postgresql) == expected
+    assert "6 graded already" in run(course, "lecture_utils", "grade", "--no-feedback", "--db", postgresql).stdout
+
+
+def test_a_dask_cluster_gives_the_same_grades(course, postgresql, dask):
+    expected = scores(course)
+    shutil.rmtree(course / "autograded")
+    done = run(course, "lecture_utils", "grade", "--no-feedback", "--db", postgresql, "--cluster", dask)
+    assert "6 graded, 0 failed" in done.stdout
+    assert scores(course, postgresql) == expected
+    logs = [(course / "autograded/.records/lecture12" / f"s{k}.json").read_text() for k in range(6)]
+    assert len({log.split('"where": "')[1].split('"')[0] for log in logs}) == 2  # both workers had a share
+
+
+def test_a_cluster_that_is_not_there_is_said_so(course):
+    done = run(course, "lecture_utils", "grade", "--force", "--cluster", f"tcp://127.0.0.1:{free_port()}", check=False)
+    assert done.returncode == 1
+    assert "No cluster at tcp://" in done.stderr
