@@ -17,6 +17,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
+from lecture_utils import practice
 from lecture_utils.checks.exercise import Exercise
 from lecture_utils.checks.record import checks_json, load_rubrics
 from lecture_utils.environment import ROOT, CourseError, tools
@@ -78,6 +79,26 @@ def check(only: list[str] | None = None) -> str:
     )
 
 
+def exam(folder: Path) -> None:
+    """Write the graded version of the questions to ``folder``: a notebook and a checks.json that hold no answer.
+
+    The study guide and the corrections stay out, too. Grading compares with the rubrics, which stay here.
+    """
+    exercises = load_rubrics(SOURCE / "rubrics")
+    asked = {name: e for name, e in exercises.items() if hasattr(e.reference, "recorded")}
+    (name,) = {e.notebook for e in asked.values()}
+    notebook = read_source(SOURCE / f"{name}.py", exercises)
+    _write(SOURCE / f"{name}.ipynb", _text(notebook), say=False)
+    with tempfile.TemporaryDirectory() as made:
+        _release(Path(made), database=False)
+        notebook = nbformat.read(Path(made) / ASSIGNMENT / f"{name}.ipynb", as_version=4)
+    practice.leave_out_notes(notebook)
+    for file, text in ((f"{name}.ipynb", _text(notebook)), ("checks.json", checks_json(asked, exam=True))):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_text(text, encoding="utf-8")
+        print(f"wrote    {folder / file}")
+
+
 # --- source ------------------------------------------------------------------------------------------------------
 
 
@@ -87,8 +108,15 @@ def edits(source: Path) -> str | None:
     if not pair.exists():
         return None
     paired = nbformat.read(pair, as_version=4)
-    if [c.get("id") for c in paired.cells] == _ids(paired, source.stem):
+    ids = _ids(paired, source.stem)
+    if [c.get("id") for c in paired.cells] == ids:
         return None  # as build wrote it
+    if any(c.metadata.get("generated") and c.get("id") != i for c, i in zip(paired.cells, ids, strict=True)):
+        raise CourseError(
+            f"{pair.name}: a generated cell was edited. Questions live in rubrics/questions.toml, corrections in their "
+            f"notebooks: edit them there, and delete {pair}."
+        )
+    practice.collapse(paired)
     theirs = as_source(paired)
     if theirs == as_source(jupytext.reads(source.read_text(encoding="utf-8"), fmt="py:percent")):
         return None
@@ -105,6 +133,7 @@ def read_source(source: Path, exercises: dict[str, Exercise]) -> NotebookNode:
     notebook = jupytext.read(source, fmt="py:percent")
     notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
     notebook.nbformat, notebook.nbformat_minor = 4, 5
+    practice.expand(notebook)
     for cell, name in zip(notebook.cells, _ids(notebook, source.stem), strict=True):
         cell.id = name
     _compare_with_rubrics(notebook, source, exercises)
@@ -153,10 +182,20 @@ def _compare_with_rubrics(notebook: NotebookNode, source: Path, exercises: dict[
 # --- products ----------------------------------------------------------------------------------------------------
 
 
-def _release(folder: Path, database: bool) -> list[str]:
+def register(db_url: str) -> None:
+    """Tell the gradebook at ``db_url`` which cells the assignment has; writes no notebook of the course."""
+    exercises = load_rubrics(SOURCE / "rubrics")
+    for source in _sources(None):
+        _write(SOURCE / f"{source.stem}.ipynb", _text(read_source(source, exercises)), say=False)
+    with tempfile.TemporaryDirectory() as folder:
+        _release(Path(folder), database=True, db_url=db_url)
+
+
+def _release(folder: Path, database: bool, db_url: str = "") -> list[str]:
     """Let nbgrader make the student notebooks in ``folder``; their names."""
     command = [sys.executable, "-m", "nbgrader", "generate_assignment", ASSIGNMENT, "--force", "--create"]
     command += [f"--CourseDirectory.release_directory={folder}"] + ([] if database else ["--no-db"])
+    command += [f"--CourseDirectory.db_url={db_url}"] if db_url else []
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=tools())
     if run.returncode:
         errors = "\n".join(line for line in run.stderr.splitlines() if "ERROR" in line or "Error" in line)
@@ -190,13 +229,14 @@ def solution(notebook: NotebookNode, name: str) -> str:
 
 
 def _solution_cells(notebook: NotebookNode) -> NotebookNode:
-    """The source with nbgrader's solution markers taken out."""
+    """The source with nbgrader's solution markers taken out, and with the right answers to questions."""
     notebook = nbformat.from_dict(notebook)
     for cell in notebook.cells:
         lines = [
             line for line in cell.source.splitlines() if line.strip() not in ("### BEGIN SOLUTION", "### END SOLUTION")
         ]
         cell.source = "\n".join(lines)
+    practice.fill_in(notebook)
     return notebook
 
 

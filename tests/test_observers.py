@@ -103,6 +103,63 @@ def test_an_answer_that_is_not_there_is_no_crash(answer, checks_file):
     assert verdict.kind in ("not_written", "type")
 
 
+def test_words_are_taken_in_any_case_and_the_first_wrong_one_is_explained(checks_file):
+    right = EXERCISES["evidence_board"].reference
+    assert judge([f" {word.title()} " for word in right], "evidence_board", checks_file).passed
+    verdict = judge([*right[:2], "supports", *right[3:]], "evidence_board", checks_file)
+    assert verdict.credit == pytest.approx(2 / 6)
+    assert "number 3" in verdict.evidence
+    assert right[2] not in str(verdict)
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [("maybe", "'maybe'; it must be one of supports, against, silent"), (1, "it must be one of"), (None, "None")],
+)
+def test_what_is_none_of_the_words_is_said_so(part, said, checks_file):
+    verdict = judge([part] * 6, "evidence_board", checks_file)
+    assert verdict.credit == 0
+    assert said in str(verdict)
+
+
+# --- None as an answer, and optimizers made by name --------------------------------------------------------------
+
+
+def test_none_is_an_answer_only_where_the_exercise_says_so(checks_file):
+    verdict = judge(lambda lrs, losses: None, "best_learning_rate", checks_file)
+    assert verdict.misconception == "always_none"
+    assert judge(lambda lr, alpha, form: None, "to_torch_lr", checks_file).kind == "none"
+    (trace,) = observe(lambda x: None, "values", [{"args": {"x": 1.0}}], {"arguments": ["x"], "none": True})
+    assert trace.entries[0][0] == "result: None"
+
+
+MAKE = EXERCISES["make_optimizer"].reference
+
+
+def from_a_table(name, params):
+    """All five made, one handed out: wasteful, but right."""
+    return {n: MAKE(n, params) for n in ("sgd", "momentum", "nesterov", "rmsprop", "adam")}[name]
+
+
+def fused(name, params):
+    return torch.optim.Adam(params, lr=1e-4, fused=True) if name == "adam" else MAKE(name, params)
+
+
+@pytest.mark.parametrize("function", [from_a_table, fused])
+def test_any_way_to_make_the_optimizer_passes(function, checks_file):
+    assert judge(function, "make_optimizer", checks_file).passed
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [(lambda n, p: None, "is None"), (lambda n, p: torch.optim.SGD, "of type type"), (lambda n: 0, "2 arguments")],
+)
+def test_what_is_no_optimizer_is_said_so(made, said, checks_file):
+    verdict = judge(made, "make_optimizer", checks_file)
+    assert not verdict.passed
+    assert said in str(verdict)
+
+
 # --- resuming ----------------------------------------------------------------------------------------------------
 
 CASE = EXERCISES["save_checkpoint"].cases(Random(1))[0]

@@ -347,3 +347,67 @@ def test_my_adam_is_torch_adam_over_groups_schedules_and_missing_gradients():
 
     for mine, theirs in zip(run(REFERENCE["MyAdam"]), run(torch.optim.Adam), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-13)
+
+
+# --- 07 optimizers in PyTorch ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["sgd", "momentum", "nesterov", "rmsprop", "adam"])
+def test_make_optimizer_takes_the_steps_of_the_lectures_rule(name):
+    w, delta, r, t, expected = START.clone(), torch.zeros_like(START), torch.zeros_like(START), 0, []
+    for grad in GRADS:
+        if name == "sgd":
+            w = REFERENCE["gradient_step"](w, grad, 0.01)
+        elif name == "momentum":
+            w, delta = REFERENCE["momentum_step"](w, grad, delta, 0.01, 0.9)
+        elif name == "nesterov":
+            w, delta = REFERENCE["nesterov_step"](w, lambda _, grad=grad: grad, delta, 0.01, 0.9)
+        elif name == "rmsprop":
+            w, r = REFERENCE["rmsprop_step"](w, grad, r, 0.001, 0.9, 1e-8)
+        else:
+            w, delta, r, t = REFERENCE["adam_step"](w, grad, delta, r, t, 0.0001, 0.9, 0.999, 1e-8)
+        expected.append(w - 0.9 * delta if name == "nesterov" else w)  # torch.optim holds the look-ahead point
+    w = START.clone().requires_grad_()
+    optimizer, path = REFERENCE["make_optimizer"](name, [w]), []
+    for grad in GRADS:
+        w.grad = grad.clone()
+        optimizer.step()
+        path.append(w.detach().clone())
+    torch.testing.assert_close(torch.stack(path), torch.stack(expected), rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("form", ["lecture", "ema"])
+@pytest.mark.parametrize("alpha", [0.0, 0.5, 0.95])
+def test_to_torch_lr_gives_the_path_of_the_other_form(form, alpha):
+    w, v, path = START.clone(), torch.zeros_like(START), []
+    for _ in range(25):
+        v = alpha * v + (0.1 if form == "lecture" else 1 - alpha) * H * w
+        w = w - (1 if form == "lecture" else 0.1) * v
+        path.append(w)
+    expected = torch_path(lr=REFERENCE["to_torch_lr"](0.1, alpha, form), momentum=alpha)
+    torch.testing.assert_close(torch.stack(path), expected, rtol=0, atol=1e-14)
+
+
+LOSS = st.one_of(st.floats(0.01, 3), st.sampled_from([math.nan, math.inf]))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 7).flatmap(lambda n: st.lists(st.lists(LOSS, min_size=2, max_size=2), min_size=n, max_size=n)))
+def test_best_learning_rate_has_finite_neighbours_or_failed_ones_that_are_worse(rows):
+    lrs = [0.001 * 2**k for k in range(len(rows))]
+    means = [sum(row) / 2 if all(map(math.isfinite, row)) else math.inf for row in rows]
+    best = means.index(min(means))
+    expected = lrs[best] if 0 < best < len(rows) - 1 else None
+    tensors = (torch.tensor(lrs, dtype=torch.float64), torch.tensor(rows, dtype=torch.float64))
+    assert REFERENCE["best_learning_rate"](*tensors) == expected
+
+
+def test_evidence_board_is_the_rule_applied_to_what_the_notebook_prints():
+    notebook = jupytext.read(ROOT / "solutions" / "lecture12" / "07_optimizers_in_pytorch.ipynb")
+    printed = "".join(o.get("text", "") for c in notebook.cells for o in c.get("outputs", []))
+    lower = dict(re.findall(r"^([A-F]) .*lower: (\w+)", printed, re.MULTILINE))
+    assert list(lower) == list("ABCDEF")
+    expected = {name: "Adam" if name == "D" else "momentum" for name in lower}
+    words = ["silent" if lower[n] == "mixed" else ["against", "supports"][lower[n] == expected[n]] for n in lower]
+    assert words == REFERENCE["evidence_board"]
+    assert "!" not in "".join(re.findall(r"\(η = [^)]*\)", printed))  # every best rate is inside its grid

@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from lecture_utils import bundle
+from lecture_utils import bundle, practice
 from lecture_utils.environment import ROOT
 
 RELEASE = ROOT / "notebooks" / "lecture12"
@@ -19,9 +19,20 @@ FORBIDDEN = re.compile(
 )
 
 
+def expanded(source):
+    """The notebook of a source, with the cells that `build` makes from questions.toml."""
+    notebook = jupytext.read(source, fmt="py:percent")
+    practice.expand(notebook)
+    return notebook
+
+
+def text_of(source):
+    return "\n".join(c.source + "\n" for c in expanded(source).cells)
+
+
 def solution_lines(source):
     """The lines between the solution markers of a source: the very text that must not travel."""
-    text = source.read_text(encoding="utf-8")
+    text = text_of(source)
     blocks = re.findall(r"### BEGIN SOLUTION\n(.*?)### END SOLUTION", text, re.DOTALL)
     return {line.strip() for block in blocks for line in block.splitlines() if len(line.strip()) > 24}
 
@@ -54,8 +65,21 @@ def path_of_source(path):
 
 def test_leak_test_can_fail():
     """The solution lines that are searched for exist, and the markers do stand in the sources."""
-    assert all(FORBIDDEN.search(s.read_text(encoding="utf-8")) for s in SOURCES)
+    assert all(FORBIDDEN.search(text_of(s)) for s in SOURCES)
     assert any(solution_lines(s) for s in SOURCES)
+
+
+def test_model_answers_and_marking_schemes_stay_with_the_instructor():
+    kept = 0
+    for source in SOURCES:
+        release = (RELEASE / f"{source.stem}.ipynb").read_text(encoding="utf-8")
+        cells = [c for c in expanded(source).cells if c.cell_type == "markdown" and "BEGIN SOLUTION" in c.source]
+        for line in (line for c in cells for line in c.source.partition("BEGIN SOLUTION")[2].splitlines()):
+            if len(line) > 24:
+                kept += 1
+                assert line[:60] not in release, line
+        assert not cells or "YOUR ANSWER HERE" in release
+    assert kept > 4
 
 
 def test_package_holds_no_rubric_bytecode_or_path():
@@ -125,7 +149,7 @@ def test_links_between_notebooks_lead_somewhere(path):
 @pytest.mark.parametrize("source", SOURCES, ids=lambda s: s.stem)
 def test_notebooks_keep_to_the_house_style(source):
     """Short cells, short texts, promise and points in the first cell, a scoreboard at the end."""
-    notebook = jupytext.read(source, fmt="py:percent")
+    notebook = expanded(source)
     for cell in notebook.cells:
         lines = cell.source.count("\n") + 1
         assert cell.cell_type != "code" or lines <= 25, f"{lines} lines: {cell.source[:60]}"

@@ -7,7 +7,7 @@ every call, so working in place is allowed; what counts is what is returned.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -29,14 +29,14 @@ def observe(
     try:
         with time_limit(limit):
             for case in cases:
-                traces.append(_trace(OBSERVERS[observer](function, case, **settings)))
+                traces.append(traced(OBSERVERS[observer](function, case, **settings)))
     except TimedOut:
         text = f"Still running after {limit:g} seconds, so it was stopped. Is there a loop that never ends?"
         traces += [Trace(problem=Problem("timeout", text))] * (len(cases) - len(traces))
     return traces
 
 
-def _trace(observation: Observation) -> Trace:
+def traced(observation: Observation) -> Trace:
     trace = Trace()
     try:
         for label, value in observation:
@@ -79,11 +79,13 @@ def steps(function: Callable, case: dict, arguments: list[str], returns: list[st
                 now["last_grad"] = hyper["grad"]
 
 
-def values(function: Callable, case: dict, arguments: list[str], raises: str | None = None) -> Observation:
+def values(
+    function: Callable, case: dict, arguments: list[str], raises: str | None = None, none: bool = False
+) -> Observation:
     """A plain function: one call with ``case["args"]``, or one for each of ``case["calls"]``, {place: args}.
 
     Nested lists arrive as float64 tensors; as plain lists if ``case["plain"]``. ``raises`` names the exception that
-    the exercise asks for on bad arguments: raising it is then an answer.
+    the exercise asks for on bad arguments: raising it is then an answer. So is None, if ``none``.
     """
     for place, given in case.get("calls", {"result": case.get("args")}).items():
         args = [_argument(given[name], case) for name in arguments]
@@ -95,7 +97,10 @@ def values(function: Callable, case: dict, arguments: list[str], raises: str | N
                     yield f"{raises}: raised", torch.tensor(1.0)
                     return
                 raise
-            yield f"{place}: value", as_tensor(result, "The result")
+            if none and result is None:
+                yield f"{place}: None", torch.tensor(1.0)
+            else:
+                yield f"{place}: value", as_tensor(result, "The result")
 
 
 def batches(function: Callable, case: dict, arguments: list[str]) -> Observation:
@@ -214,7 +219,8 @@ def optimizer_class(function: Callable, case: dict) -> Observation:
         # keyword arguments, as everybody passes them
         optimizer = call(lambda: function(groups, **case["arguments"]), [], [])
         if not isinstance(optimizer, torch.optim.Optimizer):
-            raise Problem("type", "It must be a class that inherits from torch.optim.Optimizer.")
+            what = "None" if optimizer is None else f"of type {type(optimizer).__name__}"
+            raise Problem("type", f"What comes back is {what}; it must be a torch.optim.Optimizer.")
         return params, optimizer
 
     params, optimizer = made([from_numbers(v) for g in case["groups"] for v in g["start"]])
@@ -240,14 +246,24 @@ def optimizer_class(function: Callable, case: dict) -> Observation:
                 yield f"{place}: parameter {k}", as_tensor(p, "The parameter")
 
 
-def answer(value: Any, case: dict) -> Observation:
-    """One part of an answer that is no function but a list: ``value[case["part"]]``."""
+def optimizer_by_name(function: Callable, case: dict) -> Observation:
+    """``make(name, params)`` returns an optimizer: as ``optimizer_class``, with one group, and ``case["name"]``."""
+    return optimizer_class(lambda groups: call(function, [case["name"], groups[0]["params"]], ["name", "params"]), case)
+
+
+def answer(value: Any, case: dict, words: Sequence[str] = ()) -> Observation:
+    """One part of an answer that is no function but a list: ``value[case["part"]]``, a number, or one of ``words``."""
     with at("the answer"):
         if not isinstance(value, (list, tuple)) or len(value) <= case["part"]:
             raise Problem("type", f"A list with an entry for each part is expected; this is {value!r:.80}.")
         if value[case["part"]] is None:
             raise Problem("not_written", "Replace the None of this part.")
-        yield "the answer: value", as_tensor(value[case["part"]], "This part")
+        part = value[case["part"]]
+        if words:
+            if (word := str(part).strip().lower()) not in words:
+                raise Problem("type", f"Part {case['part'] + 1} is {part!r:.40}; it must be one of {', '.join(words)}.")
+            part = [0] * case["part"] + [words.index(word)]  # its place in the list is the number that a message names
+        yield "the answer: value", as_tensor(part, "This part")
 
 
 OBSERVERS = {
@@ -257,6 +273,7 @@ OBSERVERS = {
     "optimizer_rates": optimizer_rates,
     "lambda_rates": lambda_rates,
     "optimizer_class": optimizer_class,
+    "optimizer_by_name": optimizer_by_name,
     "answer": answer,
     "resume": resume,
 }

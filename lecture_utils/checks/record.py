@@ -27,14 +27,17 @@ def load_rubrics(folder: Path) -> dict[str, Exercise]:
     return exercises
 
 
-def record(exercise: Exercise) -> dict[str, Any]:
+def record(exercise: Exercise, seed: int | str = PUBLIC_SEED) -> dict[str, Any]:
     """What checks.json holds of an exercise: cases, and the numbers of the reference and of each wrong variant."""
     # Through JSON and back: the reference is observed on the very numbers that students get.
-    cases = json.loads(json.dumps(exercise.cases(Random(PUBLIC_SEED))))
+    cases = json.loads(json.dumps(exercise.cases(Random(seed))))
 
     def traces(function: Any) -> list[dict[str, Any]]:
         return [encode(trace) for trace in observe(function, exercise.observer, cases, exercise.settings)]
 
+    question = getattr(exercise.reference, "recorded", None)  # of a question of the midterm practice
+    if exercise.observer == "question":
+        return {"notebook": exercise.notebook, "points": exercise.points, "observer": "question", "question": question}
     return {
         "notebook": exercise.notebook,
         "points": exercise.points,
@@ -47,13 +50,23 @@ def record(exercise: Exercise) -> dict[str, Any]:
             {"name": m.name, "message": m.message, "credit": m.credit, "traces": traces(m.wrong)}
             for m in exercise.misconceptions
         ],
+        **({"question": question} if question else {}),
     }
 
 
-def checks_json(exercises: dict[str, Exercise]) -> str:
+def without_answers(entry: dict[str, Any]) -> dict[str, Any]:
+    """An entry of checks.json as it travels in an exam: what is asked, and not even a hash of what is right."""
+    kept = {key: entry[key] for key in entry if key not in ("reference", "misconceptions", "rtol")}
+    return kept | {"question": {key: value for key, value in entry["question"].items() if key != "sealed"}}
+
+
+def checks_json(exercises: dict[str, Exercise], exam: bool = False) -> str:
     """The text of checks.json: one exercise per line, in the order of the notebooks, so that a diff shows which one changed."""
+    entries = {name: record(exercise) for name, exercise in exercises.items()}
+    if exam:
+        entries = {name: without_answers(entry) for name, entry in entries.items()}
     lines = [
-        f"{json.dumps(name)}: {json.dumps(record(exercises[name]), ensure_ascii=False, separators=(',', ':'))}"
-        for name in exercises
+        f"{json.dumps(name)}: {json.dumps(entry, ensure_ascii=False, separators=(',', ':'))}"
+        for name, entry in entries.items()
     ]
     return f'{{"format": {FORMAT}, "exercises": {{\n' + ",\n".join(lines) + "\n}}\n"

@@ -188,14 +188,14 @@ if passed("gradient_step"):
 # | notebook | you will be able to | minutes |
 # |:--|:--|--:|
 # | 0 Start here | use all the others | 20 |
-# | 1 [Minibatch noise](01_minibatch_noise.ipynb) | measure the noise of a gradient and say what it costs | 70 |
-# | 2 [Learning-rate decay](02_learning_rate_decay.ipynb) | choose a decay and know when it helps | 70 |
-# | 3 [Schedulers](03_schedulers.ipynb) | predict, plot and resume a schedule | 75 |
-# | 4 [Momentum and Nesterov](04_momentum_nesterov.ipynb) | write both and say when they help | 75 |
-# | 5 [Gains and RMSProp](05_gains_and_rmsprop.ipynb) | give each weight its own rate | 60 |
-# | 6 [Adam](06_adam.ipynb) | write it, with its correction, as a PyTorch optimizer | 75 |
-# | 7 Optimizers in PyTorch | compare optimizers fairly | 75 |
-# | 8 Midterm practice | answer the five kinds of question | 60 |
+# | 1 [Minibatch noise](01_minibatch_noise.ipynb) | measure the noise of a gradient and say what it costs | 75 |
+# | 2 [Learning-rate decay](02_learning_rate_decay.ipynb) | choose a decay and know when it helps | 65 |
+# | 3 [Schedulers](03_schedulers.ipynb) | predict, plot and resume a schedule | 60 |
+# | 4 [Momentum and Nesterov](04_momentum_nesterov.ipynb) | write both and say when they help | 95 |
+# | 5 [Gains and RMSProp](05_gains_and_rmsprop.ipynb) | give each weight its own rate | 45 |
+# | 6 [Adam](06_adam.ipynb) | write it, with its correction, as a PyTorch optimizer | 60 |
+# | 7 [Optimizers in PyTorch](07_optimizers_in_pytorch.ipynb) | compare optimizers fairly | 80 |
+# | 8 [Midterm practice](08_midterm_practice.ipynb) | answer the five kinds of question | 90 |
 
 # %% [markdown]
 # They build on each other, but each can be run alone. One data set (8 × 8 pictures of handwritten digits), one small network, one noisy quadratic and one ravine come back all the time: what changes between two figures is the idea.
@@ -207,10 +207,10 @@ if passed("gradient_step"):
 # - A check names the likely mistake; a green one still has hidden cases.
 # - $w \leftarrow w - \eta\,\nabla L(w)$. A step can have the right direction and be too long.
 
-# %%
+# %% tags=["demo"]
 scoreboard("00")
 
 # %% [markdown]
-# **Reference.** The digits: E. Alpaydin and C. Kaynak, *Optical Recognition of Handwritten Digits*, UCI Machine Learning Repository, 1998; shipped with [scikit-learn](https://scikit-learn.org/stable/modules/generated/sklearn.datasets.load_digits.html).
+# **Reference.** The digits: E. Alpaydin and C. Kaynak, *Optical Recognition of Handwritten Digits*, UCI Machine Learning Repository, 1998; its test part is shipped with [scikit-learn](https://scikit-learn.org/stable/modules/generated/sklearn.datasets.load_digits.html).
 #
 # **Next:** [1 Minibatch noise](01_minibatch_noise.ipynb)

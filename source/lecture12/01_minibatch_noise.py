@@ -14,7 +14,7 @@
 #
 # Each step of training sees a handful of examples and takes their gradient for the truth. You will measure how wrong it is, predict it with a formula, and learn what the noise costs and what it buys.
 #
-# **70 minutes · 11 points.** Afterwards you can
+# **75 minutes · 11 points.** Afterwards you can
 #
 # - write the loop that every training run is built on, and say why its gradient is right on average;
 # - predict the gradient noise of a batch, and how large a batch is worth its price;
@@ -116,7 +116,7 @@ if passed("minibatches"):
 #
 # $$\mathbb E\,\lVert \hat g_B - g\rVert^2 = \frac{\operatorname{tr}\Sigma}{B}\cdot\frac{N-B}{N-1}, \qquad \operatorname{tr}\Sigma = \frac1N\sum_i \lVert \nabla L_i - g\rVert^2 .$$
 #
-# The first factor is that of any mean of $B$ numbers. The second, the finite-population factor, says that a batch of all $N$ has no noise at all ([Cochran 1977](https://archive.org/details/samplingtechniqu0000coch_t4x6), theorem 2.2).
+# The first factor is that of any mean of $B$ numbers. The second, the finite-population factor, says that a batch of all $N$ has no noise at all ([Cochran 1977](https://archive.org/details/samplingtechniqu0000coch_t4x6), chapter 2).
 
 # %% [markdown]
 # **Exercise 1.2 (3 points).** Compute it from the gradients of all examples.
@@ -320,7 +320,7 @@ plt.show()
 # But read the last column, too. Who has come over can go back: the same noise. And it does not let anybody settle, which is the subject of notebook 2.
 
 # %% [markdown]
-# > Lecture notes ▸ corrected: the notes say that noise helps to escape local minima. The evidence in deep networks is for *saddle points* and for *sharp* regions ([Keskar et al. 2017](https://arxiv.org/abs/1609.04836), [Jin et al. 2017](https://arxiv.org/abs/1703.00887)). The noise is not round like the one above, and it fades when the network fits all examples. It also sets a floor below which the loss does not fall.
+# > Lecture notes ▸ corrected: the notes say that noise helps to escape local minima. There is theory for *saddle points* ([Jin et al. 2017](https://arxiv.org/abs/1703.00887), for added noise) and there are experiments for *sharp* regions ([Keskar et al. 2017](https://arxiv.org/abs/1609.04836)). The noise is not round like the one above, and it fades when the network fits all examples. It also sets a floor below which the loss does not fall.
 #
 # First the saddle. Plain gradient descent starts exactly on the ridge, $y = 0$, and the noise is a thousand times smaller than above.
 
@@ -358,7 +358,7 @@ for epochs in (0, 1, 4, 15, 40):
 #
 # **"32, 64, … 1024: powers of two."** Compare the throughput of powers of two with their neighbours.
 #
-# > Lecture notes ▸ corrected: the notes say that powers of two "correspond with memory bytes". They do not. Processors work in vectors and tiles of 8, 16 or 32 numbers, so multiples of these can be faster, on GPUs above all; it is a convention, not a rule ([Raschka 2022](https://sebastianraschka.com/blog/2022/batch-size-2.html)).
+# > Lecture notes ▸ corrected: the notes say that powers of two "correspond with memory bytes". Processors do work in vectors and tiles of fixed sizes, so that multiples of 8 can be faster, on GPUs above all. But no other size is wrong: measured, the difference is small, and the powers of two are a convention ([Raschka 2022](https://sebastianraschka.com/blog/2022/batch-size-2.html)).
 
 # %% tags=["demo", "nbval-ignore-output"]
 wide = mlp(hidden=512, seed=0, device=device)
@@ -507,7 +507,7 @@ plt.show()
 # **Read the figure.** (Best of four rates, none at the end of its range, mean of five seeds; grey: the noise scale from above.) From 8 to 32 a batch four times as large needs nearly three times fewer updates. Inside the grey range the saving dies out: 512 and 1,437 need the same 50 updates, the second of them nearly three times the examples. The noise scale is no sharp border, but it has the right order of magnitude. [Shallue et al. 2019](https://jmlr.org/papers/v20/18-789.html) found the same shape everywhere.
 
 # %% [markdown]
-# > Lecture notes ▸ corrected: the notes say to pick the largest batch that GPU memory allows. Beyond the noise scale the extra examples buy little, and the rate has to be tuned anew. Small batches often do as well or better ([Masters & Luschi 2018](https://arxiv.org/abs/1804.07612)).
+# > Lecture notes ▸ corrected: the notes say to pick the largest batch that GPU memory allows. Beyond the noise scale the extra examples buy little, and the rate has to be tuned anew. Whether small batches end up better as well is disputed ([Masters & Luschi 2018](https://arxiv.org/abs/1804.07612) find it, Shallue et al. do not).
 
 # %% [markdown]
 # **"Match the batch size to the number of classes."** The hope: a batch of 10 then looks like the population, one of each digit.
@@ -592,7 +592,7 @@ if passed("minibatches", "stratified_minibatches"):
         print(f"{epochs} epochs more: stratified noise is {ratio:.2f} times the uniform one")
 
 # %% [markdown]
-# At the start the classes are what the gradients differ in, and stratifying removes four fifths of the noise. Once the network tells the classes apart, the difference is within the classes, and little is gained. It costs almost nothing; where classes are rare, it makes sure that they are seen at all ([Zhao & Zhang 2014](https://arxiv.org/abs/1405.3080)).
+# At the start the classes are what the gradients differ in, and stratifying removes four fifths of the noise ([Zhao & Zhang 2014](https://arxiv.org/abs/1405.3080) stratify by other clusters, too). Once the network tells the classes apart, the difference is within the classes, and little is gained. It costs almost nothing; where classes are rare, it makes sure that they are seen at all.
 
 # %% [markdown]
 # ## What to remember
@@ -603,7 +603,7 @@ if passed("minibatches", "stratified_minibatches"):
 # - Beyond the noise scale a larger batch buys little. The scale grows during training.
 # - To preserve the classes, stratify. Powers of two are a convention.
 
-# %%
+# %% tags=["demo"]
 scoreboard("01")
 
 # %% [markdown]

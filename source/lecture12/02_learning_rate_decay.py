@@ -14,7 +14,7 @@
 #
 # A rate that is good at the start is too large at the end, and one that is good at the end never gets there. You will derive how large the damage is, choose a decay for it, and see where decay does nothing.
 #
-# **70 minutes · 10 points.** Afterwards you can
+# **65 minutes · 10 points.** Afterwards you can
 #
 # - tell the two reasons why a loss keeps swinging, and predict how far;
 # - turn "from this rate to that one in so many epochs" into a schedule;
@@ -469,7 +469,7 @@ for name, lr in {"small rate": small, "large rate": large}.items():
 # - Multiplying $B$ does what dividing $\eta$ does, with fewer updates and more memory.
 # - Two changes need four runs.
 
-# %%
+# %% tags=["demo"]
 scoreboard("02")
 
 # %% [markdown]

@@ -14,7 +14,7 @@
 #
 # A schedule is a list of numbers that you should be able to predict, plot, and resume after a power cut. You will do all three, and find out where PyTorch's schedulers do something else than they seem to.
 #
-# **75 minutes · 13 points.** Afterwards you can
+# **60 minutes · 13 points.** Afterwards you can
 #
 # - change the learning rate by hand, with `LambdaLR`, and with PyTorch's ready-made schedulers;
 # - predict which rates a piece of code *really* uses;
@@ -102,7 +102,7 @@ if passed("adjust_learning_rate"):
 #
 # So $f$ is a factor, and $f(0) = 1$ for a decay. `scheduler.step()` at the end of each epoch moves $t$ on.
 #
-# > Lecture notes ▸ corrected: the notes write `torch.optim.lr.scheduler`; the module is `torch.optim.lr_scheduler`. Its `MultiplicativeLR` multiplies the *current* rate ([PyTorch documentation](https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.LambdaLR.html)).
+# > Lecture notes ▸ corrected: the notes write `torch.optim.lr.scheduler`; the module is `torch.optim.lr_scheduler`. Its `MultiplicativeLR` multiplies the *current* rate ([PyTorch documentation](https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.MultiplicativeLR.html)).
 
 # %% [markdown]
 # **Exercise 3.2 (2 points).** The optimizer has its rate already. Return the *function* that makes `LambdaLR` follow $e^{-kt}$.
@@ -560,7 +560,7 @@ for name, make in schedulers.items():
 # - Give `ReduceLROnPlateau` a metric of a fixed set.
 # - To resume: model, optimizer, scheduler, epoch, random numbers, generator. Make all, then load all.
 
-# %%
+# %% tags=["demo"]
 scoreboard("03")
 
 # %% [markdown]

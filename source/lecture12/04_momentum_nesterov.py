@@ -14,7 +14,7 @@
 #
 # Two lines of code make gradient descent several times faster in a ravine. You will write them, break them, and learn why a comparison at equal learning rates is not fair.
 #
-# **75 minutes · 17 points.** Afterwards you can
+# **95 minutes · 17 points.** Afterwards you can
 #
 # - write momentum in the lecture's form and in PyTorch's, and say when they part;
 # - predict from the learning rate, the momentum and the curvature whether a run converges, and how fast;
@@ -145,8 +145,8 @@ if passed("velocity_weights"):
 #
 # | form | velocity | weights |
 # |:--|:--|:--|
-# | lecture, [Sutskever et al. 2013](https://proceedings.mlr.press/v28/sutskever13.html) | $\Delta = \alpha\Delta + \eta\nabla L$ | $w \leftarrow w - \Delta$ |
-# | Keras | $v = \alpha v - \eta\nabla L$ | $w \leftarrow w + v$ |
+# | lecture | $\Delta = \alpha\Delta + \eta\nabla L$ | $w \leftarrow w - \Delta$ |
+# | [Sutskever et al. 2013](https://proceedings.mlr.press/v28/sutskever13.html), Keras | $v = \alpha v - \eta\nabla L$ | $w \leftarrow w + v$ |
 # | PyTorch | $b = \alpha b + (1-\tau)\nabla L$ | $w \leftarrow w - \eta\, b$ |
 # | average (EMA) | $m = \alpha m + (1-\alpha)\nabla L$ | $w \leftarrow w - \eta\, m$ |
 
@@ -227,7 +227,7 @@ if passed("momentum_step", "torch_momentum_step"):
     plt.show()
 
 # %% [markdown]
-# **Read the figure.** At a constant rate the forms are the same algorithm, $\Delta = \eta\, b$. At the drop the lecture's velocity still carries the old, larger steps; PyTorch's buffer holds gradients, and the new rate applies to all of them at once. Neither is wrong. But a schedule tuned for one form does not carry over to the other ([Goyal et al. 2017](https://arxiv.org/abs/1706.02677) call the remedy momentum correction).
+# **Read the figure.** At a constant rate the forms are the same algorithm, $\Delta = \eta\, b$. At the drop the lecture's velocity still carries the old, larger steps; PyTorch's buffer holds gradients, and the new rate applies to all of them at once. Neither is wrong. But a schedule tuned for one form does not carry over to the other ([Goyal et al. 2017](https://arxiv.org/abs/1706.02677) call the remedy momentum correction, and need it most where the rate *rises*).
 
 # %% [markdown]
 # **Converting.** From rest and at a constant rate, all four forms take the same steps when the rates are converted like this. The cell checks it on the ravine.
@@ -683,7 +683,7 @@ if passed("momentum_step"):
 # - Compare at equal effective rates $\eta/(1-\alpha)$, or better: each method at its own best rate.
 # - Nesterov takes the gradient at $w - \alpha\Delta$. PyTorch stores that point.
 
-# %%
+# %% tags=["demo"]
 scoreboard("04")
 
 # %% [markdown]

@@ -12,9 +12,9 @@
 # %% [markdown]
 # # 5  Gains and RMSProp
 #
-# One learning rate for thousands of weights is a compromise. You will give each weight its own, first by a rule from 1988, then by the one that half of all networks are trained with, and see where both let you down.
+# One learning rate for thousands of weights is a compromise. You will give each weight its own, first by a rule from 1988, then by the one inside Adam, and see where both let you down.
 #
-# **60 minutes · 9 points.** Afterwards you can
+# **45 minutes · 9 points.** Afterwards you can
 #
 # - write local gains and RMSProp, and say what each needs to work;
 # - predict the first step of RMSProp, and why it is too long;
@@ -44,7 +44,7 @@ device = pick_device()
 #
 # $$w_i \leftarrow w_i - \eta\, g_i\, \frac{\partial L}{\partial w_i}$$
 #
-# While a weight's gradient keeps its sign, its steps could be longer: *add* $\beta$ to its gain. When the sign changes, the last step went too far: *multiply* by $1-\beta$. ([Jacobs 1988](https://doi.org/10.1016/0893-6080%2888%2990003-2); Hinton taught it with 0.05 and 0.95.)
+# While a weight's gradient keeps its sign, its steps could be longer: *add* $\beta$ to its gain. When the sign changes, the last step went too far: *multiply* by $1-\beta$. (After [Jacobs 1988](https://doi.org/10.1016/0893-6080%2888%2990003-2), who compared with an average of past gradients; in this form Hinton taught it, with 0.05 and 0.95.)
 
 # %% [markdown]
 # $$g_i(t) = \begin{cases} g_i(t-1) + \beta & \text{if } \frac{\partial L}{\partial w_i}(t)\cdot\frac{\partial L}{\partial w_i}(t-1) > 0,\\ g_i(t-1)\cdot(1-\beta) & \text{else.}\end{cases}$$
@@ -139,7 +139,7 @@ if passed("gain_step"):
 # %% [markdown]
 # > Lecture notes ▸ corrected: the notes say that RMSProp divides by the average of the squared gradients; it is by its *root*. They weight the new square with $1+\beta$; it is $1-\beta$, or it would be no average. And they read a large $r$ as "steep": $r$ is the mean square of the gradient, not a curvature and not a variance (Tieleman & Hinton 2012, lecture 6.5).
 #
-# Its relatives: **AdaGrad** adds up all squares without forgetting, so its steps only shrink ([Duchi et al. 2011](https://jmlr.org/papers/v12/duchi11a.html)). **AdaDelta** also replaces $\eta$ by an average of past steps ([Zeiler 2012](https://arxiv.org/abs/1212.5701)).
+# Its relatives: **AdaGrad** adds up all squares without forgetting, so its rates only shrink ([Duchi et al. 2011](https://jmlr.org/papers/v12/duchi11a.html)). **AdaDelta** also replaces $\eta$ by an average of past steps ([Zeiler 2012](https://arxiv.org/abs/1212.5701)).
 
 # %% [markdown]
 # **Exercise 5.2 (3 points).** Write one step.
@@ -360,14 +360,14 @@ if passed("rmsprop_step"):
 # - It does not notice the scale of the loss. It does notice a turn of the axes.
 # - Its first step is $\eta/\sqrt{1-\beta}$, ten times too long at 0.99.
 
-# %%
+# %% tags=["demo"]
 scoreboard("05")
 
 # %% [markdown]
 # **References**
 #
 # - R. A. Jacobs, [Increased rates of convergence through learning rate adaptation](https://doi.org/10.1016/0893-6080%2888%2990003-2), Neural Networks 1, 1988.
-# - G. Hinton, T. Tieleman, *Neural Networks for Machine Learning*, Coursera 2012: lectures 6.4 (local gains) and 6.5 (RMSProp).
+# - G. Hinton, *Neural Networks for Machine Learning*, Coursera 2012, lecture 6.4: local gains; T. Tieleman, G. Hinton, lecture 6.5, *RMSProp: divide the gradient by a running average of its recent magnitude*.
 # - J. Duchi, E. Hazan, Y. Singer, [Adaptive subgradient methods for online learning and stochastic optimization](https://jmlr.org/papers/v12/duchi11a.html), JMLR 2011.
 # - M. D. Zeiler, [ADADELTA: an adaptive learning rate method](https://arxiv.org/abs/1212.5701), 2012.
 #

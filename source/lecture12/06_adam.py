@@ -14,7 +14,7 @@
 #
 # The optimizer that most networks are trained with fits in four lines, and one of them is missing in many places, the lecture notes among them. You will see what it is for, write Adam as a rule and as a real PyTorch optimizer, and break it.
 #
-# **75 minutes · 15 points.** Afterwards you can
+# **60 minutes · 15 points.** Afterwards you can
 #
 # - write Adam and AdamW from memory, and name every default;
 # - say what happens without bias correction, and be right about the direction;
@@ -50,14 +50,14 @@ data = digits(device)
 # %% [markdown]
 # The names are a trap of their own:
 #
-# | here and in the paper | lecture notes | `torch.optim.Adam` | `torch.optim.RMSprop` | default |
+# | here | lecture notes | `torch.optim.Adam` | `torch.optim.RMSprop` | default |
 # |:--|:--|:--|:--|:--|
 # | $\eta$ | $\eta$ | `lr` | `lr` | 0.001 (0.01) |
 # | $\beta_1$, memory of $m$ | $\alpha$ | `betas[0]` | `momentum` (a sum) | 0.9 (0) |
 # | $\beta_2$, memory of $r$ | $\beta$ | `betas[1]` | `alpha` | 0.999 (0.99) |
 # | $\varepsilon$ | $\epsilon$ | `eps` | `eps` | $10^{-8}$ |
 #
-# In brackets: the defaults of RMSprop.
+# In brackets: the defaults of RMSprop. The paper has $\alpha$ for $\eta$ and $v$ for $r$.
 #
 # > Lecture notes ▸ corrected: the notes call 0.9 and 0.999 the $\alpha$ and $\beta$ "in the RMSProp equation". They are Adam's $\beta_1$ and $\beta_2$. PyTorch's RMSprop calls the notes' $\beta$ `alpha`, and the notes' $\alpha$ `momentum`.
 
@@ -316,7 +316,7 @@ if passed("adam_step"):
 # **Read the figure.** To the *worst* point. Right after the large gradient $r$ is large, so that step is short; the two small ones follow with a small $r$ and are long. AMSGrad divides by the largest $r$ so far, which forgets nothing. In real training the example is rare, and AMSGrad is seldom used; what remains is that Adam has no guarantee, even on convex problems.
 
 # %% [markdown]
-# **Weight decay.** To keep weights small one adds $\frac{\lambda}{2}\lVert w\rVert^2$ to the loss, so $\lambda w$ to the gradient (L2; `weight_decay` in `torch.optim.Adam`). But Adam divides the gradient by $\sqrt r$, and this term with it: weights with large gradients are hardly decayed. **AdamW** takes the decay out of the gradient ([Loshchilov & Hutter 2019](https://arxiv.org/abs/1711.05101)):
+# **Weight decay.** To keep weights small one adds $\frac{\lambda}{2}\lVert w\rVert^2$ to the loss, so $\lambda w$ to the gradient (L2; `weight_decay` in `torch.optim.Adam`). But Adam divides the gradient by $\sqrt r$, and this term with it: weights with large gradients are hardly decayed. **AdamW** takes the decay out of the gradient ([Loshchilov & Hutter 2019](https://arxiv.org/abs/1711.05101); here in PyTorch's form, where $\eta$ multiplies the decay, too):
 #
 # $$w \leftarrow w - \eta\lambda w, \qquad \text{then one step of Adam.}$$
 #
@@ -373,7 +373,7 @@ if passed("adam_step", "adamw_step"):
 # - State belongs into `self.state[p]`, rates are read from the group.
 # - AdamW decays the weights, not the gradient.
 
-# %%
+# %% tags=["demo"]
 scoreboard("06")
 
 # %% [markdown]
@@ -383,4 +383,4 @@ scoreboard("06")
 # - S. J. Reddi, S. Kale, S. Kumar, [On the convergence of Adam and beyond](https://arxiv.org/abs/1904.09237), ICLR 2018.
 # - I. Loshchilov, F. Hutter, [Decoupled weight decay regularization](https://arxiv.org/abs/1711.05101), ICLR 2019.
 #
-# **Back to:** [0 Start here](00_start_here.ipynb)
+# **Next:** [7 Optimizers in PyTorch](07_optimizers_in_pytorch.ipynb)

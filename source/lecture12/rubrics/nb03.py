@@ -455,11 +455,13 @@ def _forgotten():
 def checkpoint_cases(random):
     cases = []
     for kind, hyper in [("SGD", {"lr": 0.2, "momentum": 0.9}), ("Adam", {"lr": 0.01})]:
-        stop = random.randint(2, 3)
+        stop, seed = random.randint(2, 3), random.randint(0, 2**31)
         case = {
             "optimizer": [kind, hyper],
             "decay": 0.7,
-            "seed": random.randint(0, 999),
+            "seed": seed,
+            "fresh": seed + 1,
+            "then": random.randint(0, 2**31),
             "stop": stop,
             "epochs": stop + 2,
         }

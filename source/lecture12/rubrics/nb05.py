@@ -53,11 +53,41 @@ def _gain_only(w, grad, last_grad, gain, lr, beta):
     return gain_step(w, grad, last_grad, gain, lr, beta)[1], w
 
 
+def _last_gradient_in_step(w, grad, last_grad, gain, lr, beta):
+    gain = gain_step(w, grad, last_grad, gain, lr, beta)[1]
+    return w - lr * gain * last_grad, gain
+
+
+def _if_both(agree):
+    """A gain_step with another condition: agree(grad, last_grad)."""
+
+    def step(w, grad, last_grad, gain, lr, beta):
+        gain = torch.where(agree(grad, last_grad), gain + beta, gain * (1 - beta))
+        return w - lr * gain * grad, gain
+
+    return step
+
+
+def _lr_forgotten(w, grad, last_grad, gain, lr, beta):
+    return gain_step(w, grad, last_grad, gain, 1.0, beta)
+
+
+def _gain_added(w, grad, last_grad, gain, lr, beta):
+    gain = gain_step(w, grad, last_grad, gain, lr, beta)[1]
+    return w - (lr + gain) * grad, gain
+
+
+def _exchanged_results(w, grad, last_grad, gain, lr, beta):
+    return gain_step(w, grad, last_grad, gain, lr, beta)[::-1]
+
+
 def gain_cases(random):
     lr = round(random.uniform(0.05, 0.2), 2)
     state = {"last_grad": (-2.0, 2.0), "gain": (0.5, 2.0)}
+    first = stepping(random, state, {"lr": dropping(lr, 8), "beta": 0.1}, steps=8)
+    first["grads"][5] = first["grads"][4]  # a second zero gradient: two signs that are equal, and a product of zero
     return [
-        stepping(random, state, {"lr": dropping(lr, 8), "beta": 0.1}, steps=8),
+        first,
         stepping(random, state, {"lr": lr, "beta": 0.3}, shapes=((2, 3), (4,)), steps=6),
         stepping(random, {"last_grad": 0.0, "gain": 1.0}, {"lr": lr, "beta": 0.05}, steps=6, dtype="float32"),
     ]
@@ -114,6 +144,47 @@ GAINS = (
         _scalar_gain,
     ),
     Misconception("swapped", "w and the gain come back in the wrong order, or in each other's place.", _gain_only),
+    Misconception(
+        "exchanged_results",
+        "w and the gain come back in the wrong order, or in each other's place.",
+        _exchanged_results,
+    ),
+    Misconception(
+        "equal_signs",
+        "two gradients of zero count as agreement. Nothing was learned there; only where the product is above zero should "
+        "the gain grow.",
+        _if_both(lambda g, last: g.sign() == last.sign()),
+        credit=0.7,
+    ),
+    Misconception(
+        "sum_for_product",
+        "the sum of both gradients decides. A sum can be positive while the signs differ.",
+        _if_both(lambda g, last: g + last > 0),
+        credit=0.3,
+    ),
+    Misconception(
+        "only_this_gradient",
+        "the sign of this gradient alone decides. The question is whether it is the same as last time.",
+        _if_both(lambda g, last: g > 0),
+    ),
+    Misconception(
+        "zero_keeps_the_gain",
+        "where the product is exactly zero the gain stays. There are only two cases: above zero, and all else.",
+        _with_gain(lambda s, g, b: torch.where(s > 0, g + b, torch.where(s < 0, g * (1 - b), g))),
+        credit=0.7,
+    ),
+    Misconception(
+        "last_gradient_in_the_step",
+        "w is moved by the gradient of the step before. That one is only there for its sign.",
+        _last_gradient_in_step,
+        credit=0.3,
+    ),
+    Misconception(
+        "lr_forgotten", "the learning rate is not used. The gain is a factor on it.", _lr_forgotten, credit=0.3
+    ),
+    Misconception(
+        "gain_added", "the gain is added to the learning rate. It is a factor on it.", _gain_added, credit=0.3
+    ),
     Misconception("sign", "w moves up the hill.", _uphill_gain),
     Misconception("gain_not_returned", "the gain is updated but not returned, so it never gets anywhere.", _gain_lost),
 )
@@ -202,6 +273,31 @@ RMSPROP = (
         _rms(lambda r, g, b: b * r + (1 - b) * g, step=lambda g, r, lr, eps: lr * g / (r.abs().sqrt() + eps)),
     ),
     Misconception(
+        "eps_forgotten",
+        "there is no ε. A weight whose gradients were all zero would be divided by zero.",
+        _rms(step=lambda g, r, lr, eps: lr * g / r.sqrt()),
+        credit=0.5,
+    ),
+    Misconception(
+        "lr_forgotten", "the learning rate is not used.", _rms(step=lambda g, r, lr, eps: g / (r.sqrt() + eps))
+    ),
+    Misconception(
+        "squared_twice",
+        "1 − β is squared together with the gradient. It is a weight and stands outside the square.",
+        _rms(lambda r, g, b: b * r + ((1 - b) * g) ** 2),
+        credit=0.5,
+    ),
+    Misconception(
+        "root_for_gradient",
+        "the root in place of the gradient: every step is about η long in the direction of the sign alone.",
+        _rms(step=lambda g, r, lr, eps: lr * g.sign()),
+    ),
+    Misconception(
+        "sum_over_weights",
+        "one number for all weights. Each weight has its own.",
+        _rms(lambda r, g, b: b * r + (1 - b) * (g**2).sum()),
+    ),
+    Misconception(
         "absolute_value",
         "an average of absolute values. Root mean square: square, average, root.",
         _rms(lambda r, g, b: b * r + (1 - b) * g.abs(), step=lambda g, r, lr, eps: lr * g / (r + eps)),
@@ -262,6 +358,12 @@ BUGS = [
 BUGS.append(
     Misconception("eps_inside", _INSIDE, _rms(step=lambda g, r, lr, eps: lr * g / (r + eps).sqrt()), credit=0.7)
 )
+_BROKEN = "not_squared beta_exchanged sign eps_forgotten root_stored sum_of_squares fading_sum r_not_returned"
+BUGS += [  # what was right before and is not any more
+    Misconception(m.name, f"a new mistake: {m.message}", m.wrong, m.credit)
+    for m in RMSPROP
+    if m.name in _BROKEN.split()
+]
 
 
 # --- first_step_size ---------------------------------------------------------------------------------------------
@@ -295,6 +397,40 @@ FIRST = (
         "the share β. The first square enters with the weight 1 − β.",
         lambda lr, b: lr / math.sqrt(b),
         credit=0.3,
+    ),
+    Misconception(
+        "share",
+        "the share 1 − β as a factor. That is by how much r falls short; the step divides, and by a root.",
+        lambda lr, b: lr * (1 - b),
+        credit=0.3,
+    ),
+    Misconception(
+        "one_plus_beta",
+        "1 + β, as in the lecture notes' average. The two weights of an average add up to 1.",
+        lambda lr, b: lr / math.sqrt(1 + b),
+        credit=0.3,
+    ),
+    Misconception("divided_by_beta", "β itself, and no root. What weight has the first square?", lambda lr, b: lr / b),
+    Misconception(
+        "root_of_beta_subtracted",
+        "the root of β alone. It is r that stands under the root, with all that belongs to it.",
+        lambda lr, b: lr / (1 - math.sqrt(b)),
+        credit=0.3,
+    ),
+    Misconception(
+        "root_of_all",
+        "the learning rate stands under the root, too.",
+        lambda lr, b: math.sqrt(lr / (1 - b)),
+        credit=0.3,
+    ),
+    Misconception(
+        "ten_times",
+        "ten times the learning rate. That is so for PyTorch's default of β only.",
+        lambda lr, b: 10 * lr,
+        credit=0.3,
+    ),
+    Misconception(
+        "negative", "a negative number. A length has no direction.", lambda lr, b: -lr / math.sqrt(1 - b), credit=0.5
     ),
     Misconception(
         "factor", "the factor alone, without the learning rate.", lambda lr, b: 1 / math.sqrt(1 - b), credit=0.5

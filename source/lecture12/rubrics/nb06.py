@@ -59,6 +59,31 @@ def _only_w(w, grad, m, r, t, lr, beta1, beta2, eps):
     return adam_step(w, grad, m, r, t, lr, beta1, beta2, eps)[0], m, r, t + 1
 
 
+def _one_beta(first):
+    """Both corrections with the same β: the first or the second."""
+
+    def rule(w, grad, m, r, t, lr, beta1, beta2, eps):
+        b = beta1 if first else beta2
+        return _adam(c1=lambda _, t: 1 - b**t, c2=lambda _, t: 1 - b**t)(w, grad, m, r, t, lr, beta1, beta2, eps)
+
+    return rule
+
+
+def _beta1_in_r(w, grad, m, r, t, lr, beta1, beta2, eps):
+    return _adam(second=lambda r, g, b: b * r + (1 - beta1) * g**2)(w, grad, m, r, t, lr, beta1, beta2, eps)
+
+
+def _corrected_too_early(w, grad, m, r, t, lr, beta1, beta2, eps):
+    m_hat, r_hat = m / (1 - beta1 ** (t + 1)), r / (1 - beta2 ** (t + 1))
+    _, *state = adam_step(w, grad, m, r, t, lr, beta1, beta2, eps)
+    return w - lr * m_hat / (r_hat.sqrt() + eps), *state
+
+
+def _exchanged(w, grad, m, r, t, lr, beta1, beta2, eps):
+    w, m, r, t = adam_step(w, grad, m, r, t, lr, beta1, beta2, eps)
+    return w, r, m, t
+
+
 def _power_forgotten_m(b, t):
     return 1 - b
 
@@ -208,6 +233,61 @@ ADAM = (
         credit=0.3,
     ),
     Misconception("sign", "w moves up the hill.", _adam(step=lambda m, r, lr, eps: -lr * m / (r.sqrt() + eps))),
+    *(
+        Misconception(
+            f"both_corrected_with_{name}",
+            "both averages are corrected with the same β. Each one falls short by the power of its own.",
+            _one_beta(name == "beta1"),
+            credit=0.5,
+        )
+        for name in ("beta1", "beta2")
+    ),
+    Misconception(
+        "beta1_in_r",
+        "the new square is weighted by 1 − β₁. The two weights of an average add up to 1.",
+        _beta1_in_r,
+        credit=0.5,
+    ),
+    Misconception(
+        "multiplied_by_the_shortfall",
+        "the averages are multiplied by what they fall short, so they get smaller still. To make up for it, divide.",
+        _adam(c1=lambda b, t: 1 / (1 - b**t), c2=lambda b, t: 1 / (1 - b**t)),
+        credit=0.3,
+    ),
+    Misconception(
+        "root_of_the_correction",
+        "r is corrected with the root of 1 − β₂ᵗ, and then the root is taken of all. Correct first, one root after.",
+        _adam(c2=lambda b, t: math.sqrt(1 - b**t)),
+        credit=0.5,
+    ),
+    Misconception(
+        "corrected_too_early",
+        "the step uses averages that have not seen this gradient. Update m and r first, then correct, then step.",
+        _corrected_too_early,
+        credit=0.3,
+    ),
+    Misconception("exchanged", "m and r come back in each other's place.", _exchanged, credit=0.5),
+    Misconception(
+        "eps_forgotten",
+        "there is no ε. A weight whose gradients were all zero would be divided by zero.",
+        _adam(step=lambda m, r, lr, eps: lr * m / r.sqrt()),
+        credit=0.5,
+    ),
+    Misconception(
+        "eps_as_floor",
+        "ε as a lower limit of the root. It is added to it, always.",
+        _adam(step=lambda m, r, lr, eps: lr * m / r.sqrt().clamp(min=eps)),
+        credit=0.7,
+    ),
+    Misconception(
+        "lr_forgotten", "the learning rate is not used.", _adam(step=lambda m, r, lr, eps: m / (r.sqrt() + eps))
+    ),
+    Misconception(
+        "absolute_value",
+        "r averages absolute values. Root mean square: square, average, root.",
+        _adam(second=lambda r, g, b: b * r + (1 - b) * g.abs()),
+        credit=0.3,
+    ),
     Misconception("state_not_returned", "m and r come back as they went in: there is no memory.", _only_w),
 )
 
@@ -258,6 +338,35 @@ OVERSHOOT = (
         "root_of_both",
         "a root over everything. Only r stands under a root.",
         lambda t, a, b: torch.sqrt((1 - a**t) / (1 - b**t)),
+        credit=0.3,
+    ),
+    Misconception(
+        "one_step_ahead",
+        "right, for the step after this one: t counts from 1 already.",
+        lambda t, a, b: (1 - a ** (t + 1)) / torch.sqrt(1 - b ** (t + 1)),
+        credit=0.5,
+    ),
+    Misconception(
+        "one_step_behind",
+        "the step before this one. In the first step t is 1, and nothing is divided by zero.",
+        lambda t, a, b: (1 - a ** (t - 1)) / torch.sqrt(1 - b ** (t - 1)),
+        credit=0.5,
+    ),
+    Misconception(
+        "what_is_missing",
+        "the powers of β themselves: that share is *missing*. The step has the rest.",
+        lambda t, a, b: a**t / torch.sqrt(b**t),
+        credit=0.3,
+    ),
+    Misconception(
+        "difference",
+        "a difference. Asked for is how many *times* too long the step is.",
+        lambda t, a, b: (1 - a**t) - torch.sqrt(1 - b**t),
+    ),
+    Misconception(
+        "squared",
+        "r's shortfall is squared. The step divides by its root.",
+        lambda t, a, b: (1 - a**t) / (1 - b**t) ** 2,
         credit=0.3,
     ),
     Misconception(
@@ -320,6 +429,47 @@ ADAMW = (
     ),
     Misconception("sign", "the decay makes the weights grow.", _decayed(lambda w, lr, wd: w + lr * wd * w), credit=0.3),
     Misconception("no_decay", "there is no weight decay: this is Adam.", _decayed(_same)),
+    Misconception(
+        "both_kinds",
+        "the weights decay twice: by themselves, and through the gradient. Leave the gradient as it is.",
+        _decayed(lambda w, lr, wd: w - lr * wd * w, lambda w, g, wd: g + wd * w),
+        credit=0.5,
+    ),
+    Misconception(
+        "l2_with_the_wrong_sign",
+        "the decay is in the gradient, and makes the weights grow. Decoupled decay does not touch the gradient.",
+        _decayed(_same, lambda w, g, wd: g - wd * w),
+    ),
+    Misconception(
+        "half",
+        "half of the decay. The gradient of λ/2 · w² has no ½ any more.",
+        _decayed(lambda w, lr, wd: w - lr * wd / 2 * w),
+        credit=0.5,
+    ),
+    Misconception(
+        "lambda_forgotten",
+        "the share is the learning rate alone. λ sets how strong the decay is.",
+        _decayed(lambda w, lr, wd: w - lr * w),
+        credit=0.3,
+    ),
+    Misconception(
+        "squared",
+        "the square of the weight is taken away. A decay takes a share of the weight itself.",
+        _decayed(lambda w, lr, wd: w - lr * wd * w**2),
+    ),
+    Misconception(
+        "sign_of_w",
+        "the same amount is taken from every weight. A decay takes a share.",
+        _decayed(lambda w, lr, wd: w - lr * wd * w.sign()),
+    ),
+    Misconception(
+        "t_twice",
+        "t is advanced twice. adam_step counts it up already.",
+        lambda w, grad, m, r, t, lr, beta1, beta2, eps, weight_decay: adamw_step(
+            w, grad, m, r, t + 1, lr, beta1, beta2, eps, weight_decay
+        ),
+        credit=0.5,
+    ),
     Misconception(
         "constant",
         "the same amount is taken from every weight. A decay takes a share.",
@@ -459,6 +609,39 @@ class _Forgetful(MyAdam):
         return {}
 
 
+class _ByShape(MyAdam):
+    def remembered(self, p):
+        return self.state[tuple(p.shape)]
+
+
+class _StopsAtNone(MyAdam):
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    return
+                self.one(p, group)
+
+    def one(self, p, group):
+        gradients = {q: q.grad for g in self.param_groups for q in g["params"]}
+        for q in gradients:
+            q.grad = q.grad if q is p else None
+        super().step()
+        for q, grad in gradients.items():
+            q.grad = grad
+
+
+class _CounterNotStored(MyAdam):
+    def count(self, state):
+        return 1
+
+
+class _OwnNumbers(MyAdam):
+    def groups(self):
+        return [group | {"betas": (0.9, 0.999), "eps": 1e-8} for group in self.param_groups]
+
+
 class _Uncorrected(MyAdam):
     def count(self, state):
         return 10**9  # corrects by nothing
@@ -476,12 +659,13 @@ class _UnderGrad(MyAdam):
 def my_adam_cases(random):
     cases = []
     for lr, lrs in ((0.1, [None, 0.02]), (0.05, [0.3, None])):
-        start = [[numbers(random, (3,)), numbers(random, ())], [numbers(random, (2, 2))]]
+        # Two of one shape, in two groups: a state that they share shows.
+        start = [[numbers(random, (2, 2)), numbers(random, ())], [numbers(random, (2, 2))]]
         groups = [
             {"arguments": {} if own is None else {"lr": own}, "start": values}
             for own, values in zip(lrs, start, strict=True)
         ]
-        grads = [[numbers(random, (3,)), numbers(random, ()), numbers(random, (2, 2))] for _ in range(7)]
+        grads = [[numbers(random, s) for s in ((2, 2), (), (2, 2))] for _ in range(7)]
         grads[1][1] = grads[2][0] = grads[5][2] = None
         cases.append(
             {
@@ -547,6 +731,30 @@ MY_ADAM = (
         "forgetful", "m, r and t start from zero in every step. Keep them in self.state[p].", _Forgetful, credit=0.3
     ),
     Misconception("no_correction", "there is no bias correction.", _Uncorrected, credit=0.3),
+    Misconception(
+        "state_by_shape",
+        "parameters of the same shape share their state. The key must be the parameter itself.",
+        _ByShape,
+        credit=0.3,
+    ),
+    Misconception(
+        "stops_at_none",
+        "at a parameter without a gradient the whole step ends. Only that parameter should be skipped.",
+        _StopsAtNone,
+        credit=0.5,
+    ),
+    Misconception(
+        "counter_not_stored",
+        "t never goes beyond 1, so every step is corrected like the first one. Put it back into the state.",
+        _CounterNotStored,
+        credit=0.5,
+    ),
+    Misconception(
+        "own_numbers",
+        "the β's and ε are fixed in the code. They are arguments, and each group has its own.",
+        _OwnNumbers,
+        credit=0.5,
+    ),
 )
 
 

@@ -1,0 +1,237 @@
+"""The questions of the midterm practice, on the instructor's side: records in, texts, answers and exercises out."""
+
+from __future__ import annotations
+
+import ast
+import io
+import math
+import re
+import tomllib
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from itertools import product
+from pathlib import Path
+from random import Random
+from string import ascii_uppercase
+from typing import Any
+
+from lecture_utils.checks.exercise import Exercise, Misconception
+from lecture_utils.checks.quiz import normal, seal, which_set
+from lecture_utils.environment import ROOT, CourseError
+
+SOURCE = ROOT / "source" / "lecture12"
+RECORDS = SOURCE / "rubrics" / "questions.toml"
+KINDS = {
+    "true_false": "True or false",
+    "choice": "Multiple choice",
+    "derivation": "Derivation",
+    "matching": "Matching",
+    "code": "Reading code",
+}
+
+
+@dataclass(frozen=True)
+class Question:
+    """One record of questions.toml, whose head explains the fields. ``number`` counts through the file."""
+
+    number: int
+    id: str
+    kind: str
+    section: str
+    text: str
+    points: int = 1
+    numbers: list[dict[str, Any]] = field(default_factory=lambda: [{}])
+    right: bool | None = None
+    because: Any = ""
+    options: list[dict[str, Any]] = field(default_factory=list)
+    items: list[dict[str, str]] = field(default_factory=list)
+    properties: list[dict[str, str]] = field(default_factory=list)
+    code: str = ""
+    wrong: list[dict[str, str]] = field(default_factory=list)
+    arguments: dict[str, list] = field(default_factory=dict)
+    returns: str = ""
+    formula: str = ""
+
+    @property
+    def drawn(self) -> bool:
+        return len(self.numbers) > 1
+
+    def numbers_of(self, student: str) -> int:
+        """Which set of numbers a student gets."""
+        return which_set(self.id, student, len(self.numbers))
+
+    def form(self) -> dict[str, Any]:
+        """What an answer looks like, for ``quiz.normal``."""
+        if self.kind == "true_false":
+            return {"is": "truth"}
+        if self.kind == "code":
+            return {"is": "numbers" if isinstance(self.printed(0), list) else "number"}
+        if self.kind == "derivation":
+            return {"is": "function"}
+        letters = ascii_uppercase[: len(self.options or self.properties)]
+        pairs = {"is": "pairs", "keys": [item["name"] for item in self.items], "letters": letters}
+        return pairs if self.items else {"is": "letter", "letters": letters}
+
+    def printed(self, which: int) -> Any:
+        """What the code prints, found by running it."""
+        return _run(fill(self.code, self.numbers[which]))
+
+    def answer(self, which: int) -> Any:
+        """The right answer, as a student would write it."""
+        if self.kind == "true_false":
+            return self.right
+        if self.kind == "code":
+            return self.printed(which)
+        if self.items:
+            return {item["name"]: item["right"] for item in self.items}
+        right = [letter for letter, (yes, _) in self.answers(which).items() if yes]
+        if len(right) != 1:
+            raise ValueError(f"with {self.numbers[which]} {len(right)} options are right instead of one")
+        return right[0]
+
+    def answers(self, which: int) -> dict[str, tuple[bool, str]]:
+        """Every answer that has an explanation: {the answer in ``quiz.normal`` form: (is it right, because)}."""
+        values = self.numbers[which]
+        if self.kind == "derivation":
+            return {"passed": (True, self.because)}
+        if self.kind == "true_false":
+            return {k: (self.right == (k == "true"), self.because[k]) for k in ("true", "false")}
+        if self.kind == "matching":
+            found = {}
+            for item, (k, p) in product(self.items, zip(ascii_uppercase, self.properties, strict=False)):
+                right = k == item["right"]
+                found[f"{item['name']}={k}"] = (right, f"Yes: {item['because']}" if right else p["because"])
+            return found
+        if self.kind == "choice":
+            rights = [evaluate(str(o.get("right", False)), values) for o in self.options]
+            texts = [fill(o["because"], values) for o in self.options]
+            return dict(zip(ascii_uppercase, zip(map(bool, rights), texts, strict=True), strict=False))
+        found = {a: (True, fill(self.because, values)) for a in _near(self.answer(which), self.form())}
+        for slip in self.wrong:
+            (answer,) = normal(evaluate(slip["answer"], values), self.form())
+            if answer in found:
+                raise ValueError(f"with {values} {slip['answer']} is {answer}, as another answer is")
+            found[answer] = (False, fill(slip["because"], values))
+        return found
+
+    @cached_property
+    def recorded(self) -> dict[str, Any]:
+        """What checks.json holds of the question."""
+        sets = range(len(self.numbers))
+        return {
+            "id": self.id,
+            "number": self.number,
+            "kind": self.kind,
+            "section": self.section,
+            "form": self.form(),
+            **({"texts": [self.shown(which) for which in sets]} if self.drawn else {}),
+            "sealed": [seal(self.id, which, self.answers(which)) for which in sets],
+        }
+
+    def shown(self, which: int) -> str:
+        """The question in Markdown, with options, with one set of numbers."""
+        values = self.numbers[which]
+        lettered = list(zip(ascii_uppercase, self.options or self.properties, strict=False))
+        parts = [fill(self.text, values).strip()]
+        if self.code:
+            parts.append(f"```python\n{fill(self.code, values).strip()}\n```")
+        if self.items:
+            parts.append("Give a letter for each of: " + ", ".join(f"**{i['name']}**" for i in self.items) + ".")
+        if lettered:
+            parts.append("\n".join(f"- **{letter}** &nbsp; {fill(o['text'], values)}" for letter, o in lettered))
+        return "\n\n".join(parts)
+
+    def exercise(self, notebook: str) -> Exercise:
+        """The question as the checks and the grading know it. A derivation is an ordinary function."""
+        if self.kind != "derivation":
+            return Exercise(self.id, notebook, self.points, "question", lambda random: [], self, ())
+        names, slips = list(self.arguments), enumerate(self.wrong, 1)
+        mistakes = tuple(
+            Misconception(f"slip_{k}", slip["because"], Formula(slip["formula"], names)) for k, slip in slips
+        )
+        settings = {"arguments": names}
+        right = Formula(self.formula, names, self)
+        return Exercise(self.id, notebook, self.points, "values", self.cases, right, mistakes, settings=settings)
+
+    def cases(self, random: Random) -> list[dict[str, Any]]:
+        """Six draws of a derivation's arguments: whole numbers between whole limits, else with three decimals."""
+        cases = []
+        for _ in range(6):
+            args = {
+                name: random.randint(low, high) if isinstance(low, int) else round(random.uniform(low, high), 3)
+                for name, (_, low, high) in self.arguments.items()
+            }
+            cases.append({"args": args, "text": ", ".join(f"{k}={v}" for k, v in args.items())})
+        return cases
+
+
+class Formula:
+    """A formula as a function of its arguments, in their order."""
+
+    def __init__(self, formula: str, names: list[str], question: Question | None = None):
+        self.formula, self.names = formula, names
+        if question:
+            self.recorded = question.recorded
+
+    def __call__(self, *args: float) -> float:
+        return evaluate(self.formula, dict(zip(self.names, args, strict=True)))
+
+
+# --- templates ---------------------------------------------------------------------------------------------------
+
+
+def evaluate(expression: str, values: dict[str, Any]) -> Any:
+    """An expression of a record, over its numbers and Python's math module. Records are the instructor's own code."""
+    return eval(expression, {"math": math, **values})
+
+
+def fill(text: str, values: dict[str, Any]) -> str:
+    """{name} and {=expression:format} replaced; other braces, as LaTeX has them, stay."""
+    names = "|".join(map(re.escape, values)) or "(?!)"
+    text = re.sub(r"\{=([^{}:]+)(?::([^{}]*))?\}", lambda m: format(evaluate(m[1], values), m[2] or ".6g"), text)
+    return re.sub(rf"\{{({names})\}}", lambda m: str(values[m[1]]), text)
+
+
+@cache
+def _run(code: str) -> Any:
+    with redirect_stdout(io.StringIO()) as out:
+        exec(code, {})
+    return ast.literal_eval(out.getvalue().strip())
+
+
+def _near(answer: Any, form: dict[str, Any]) -> list[str]:
+    """A right number, also when it was cut or rounded in its third digit."""
+    answers = normal(answer, form)
+    if form["is"] == "number" and answer and float(answers[0]) != answer:
+        step = 10.0 ** (math.floor(math.log10(abs(answer))) - 2)
+        answers += [normal(rounded(answer / step) * step, form)[0] for rounded in (math.floor, math.ceil)]
+    return answers
+
+
+# --- the records -------------------------------------------------------------------------------------------------
+
+
+@cache
+def load(file: Path = RECORDS) -> tuple[Question, ...]:
+    """All questions. Raises ``CourseError`` that names the record and what is wrong with it."""
+    if not file.exists():
+        raise CourseError(f"{file.name} is not here: the records of the questions, with their answers, do not travel.")
+    questions = []
+    for number, data in enumerate(tomllib.loads(file.read_text(encoding="utf-8"))["question"], 1):
+        try:
+            question = Question(number=number, **data)
+            if question.kind not in KINDS:
+                raise ValueError(f"kind is one of {', '.join(KINDS)}")
+            for which in range(len(question.numbers)):
+                question.answers(which)
+                if question.kind != "derivation":
+                    question.answer(which)
+        except Exception as error:  # a record may run any code
+            raise CourseError(f"{file.name}, question {number} ({data.get('id', 'no id')}): {error}") from None
+        questions.append(question)
+    return tuple(questions)
+
+
+def exercises(notebook: str) -> list[Exercise]:
+    return [question.exercise(notebook) for question in load()]

@@ -1,0 +1,793 @@
+"""The midterm practice: its answers are right, what students get does not show them, and no answer breaks the judge."""
+
+import contextlib
+import itertools
+import json
+import math
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from string import ascii_uppercase
+
+import jupytext
+import nbformat
+import pytest
+import torch
+from conftest import EXERCISES
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nbclient import NotebookClient
+from torch.optim import lr_scheduler
+
+from lecture_utils import build, paper, practice, questions
+from lecture_utils.checks import CheckFailed, judge_question, quiz
+from lecture_utils.checks.judge import load as load_checks
+from lecture_utils.checks.traces import Problem
+from lecture_utils.environment import CourseError
+
+NAME = "08_midterm_practice"
+QUESTIONS = {q.id: q for q in questions.load()}
+SETS = [(q, which) for q in QUESTIONS.values() for which in range(len(q.numbers))]
+RELEASE = build.NOTEBOOKS
+
+
+def of_kind(*kinds):
+    return [pytest.param(q, w, id=f"{q.id}-{w}") for q, w in SETS if q.kind in kinds]
+
+
+def student_with(question, which):
+    """An id that draws this set of numbers."""
+    return next(s for s in map(str, itertools.count()) if question.numbers_of(s) == which)
+
+
+def reasons():
+    """Every explanation of every question, as it is shown."""
+    found = {because for q, w in SETS for _, because in q.answers(w).values()}
+    return found | {slip["because"] for q in QUESTIONS.values() if q.kind == "derivation" for slip in q.wrong}
+
+
+# --- what is there -----------------------------------------------------------------------------------------------
+
+
+def test_forty_questions_of_five_kinds_over_seven_notebooks():
+    kinds, topics = (Counter(x) for x in zip(*((q.kind, q.section[0]) for q in QUESTIONS.values()), strict=True))
+    assert kinds == {"true_false": 9, "choice": 11, "derivation": 7, "matching": 4, "code": 9}
+    assert topics == {"1": 6, "2": 7, "3": 6, "4": 7, "5": 5, "6": 5, "7": 4}
+    assert sum(q.points for q in QUESTIONS.values()) == 40
+
+
+def test_true_and_false_and_all_letters_are_used():
+    answers = [q.answer(0) for q in QUESTIONS.values() if q.kind in ("true_false", "choice")]
+    assert all(answers.count(a) >= 2 for a in (True, False, *"ABCD"))
+    assert 0.3 < answers.count(True) / (answers.count(True) + answers.count(False)) < 0.7
+
+
+@pytest.mark.parametrize(("question", "which"), of_kind(*questions.KINDS))
+def test_every_answer_is_explained_and_every_option_differs(question, which):
+    for answer, (_, because) in question.answers(which).items():
+        assert len(because.split()) >= 4, answer
+        assert "{" not in because, because
+    texts = [questions.fill(o["text"], question.numbers[which]) for o in question.options or question.properties]
+    assert len(set(texts)) == len(texts)
+    assert "{=" not in question.shown(which)
+    minimum = {"true_false": 2, "choice": 4, "code": 4, "matching": 16, "derivation": 1}
+    assert len(question.answers(which)) >= minimum[question.kind]
+
+
+@pytest.mark.parametrize("question", [q for q in QUESTIONS.values() if q.kind == "matching"], ids=lambda q: q.id)
+def test_each_letter_of_a_matching_question_is_used_at_most_once(question):
+    letters = [item["right"] for item in question.items]
+    assert len(set(letters)) == len(letters) >= 4
+    assert set(letters) <= set(ascii_uppercase[: len(question.properties)])
+
+
+def test_code_prints_the_answer_in_another_process():
+    pairs = [(q, w) for q, w in SETS if q.kind == "code"]
+    codes = [re.search(r"```python\n(.*)\n```", q.shown(w), re.DOTALL)[1] for q, w in pairs]
+    program = "import json, sys\nfor code in json.load(sys.stdin): exec(code, {})"
+    command = [sys.executable, "-c", program]
+    run = subprocess.run(command, input=json.dumps(codes), capture_output=True, text=True, check=True)
+    printed = [json.loads(line) for line in run.stdout.splitlines()]
+    assert printed == [q.answer(w) for q, w in pairs]
+    for question, which in pairs:
+        for slip in question.wrong:
+            assert questions.evaluate(slip["answer"], question.numbers[which]) != question.answer(which)
+
+
+# --- the answers, found once more by other means -----------------------------------------------------------------
+
+
+def option(question, which, text):
+    """The letter of the option with this text."""
+    texts = [questions.fill(o["text"], question.numbers[which]) for o in question.options]
+    return ascii_uppercase[texts.index(text)]
+
+
+def noise_left(T, N, B):
+    pair = -T / (N - 1)  # covariance of two draws without replacement: all N together have none left
+    return f"{(B * T + B * (B - 1) * pair) / B**2:.3g}"
+
+
+def one_parabola(h, lr):
+    w = [1.0]
+    for _ in range(50):
+        w.append(w[-1] - lr * h * w[-1])
+    if min(w) > 0:
+        return "It creeps to 0 from one side."
+    if abs(abs(w[-1]) - 1) < 1e-6:
+        return "It swings from side to side for ever, and neither grows nor shrinks."
+    ways = ("It swings from side to side, and comes to 0.", "It swings further and further out.")
+    return ways[abs(w[-1]) > 1]
+
+
+def after_t_max(lr, T):
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=lr)
+    scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=T)
+    for _ in range(2 * T):
+        optimizer.step()
+        scheduler.step()
+    return f"{optimizer.param_groups[0]['lr']:.6g}"
+
+
+def after_the_drop(alpha):
+    p, delta = torch.zeros(1, dtype=torch.float64), 0.0
+    optimizer = torch.optim.SGD([p], lr=1.0, momentum=alpha)
+    for step in range(501):
+        lr = 1.0 if step < 500 else 0.1
+        optimizer.param_groups[0]["lr"], p.grad = lr, torch.ones(1, dtype=torch.float64)
+        before = p.item()
+        optimizer.step()
+        delta = alpha * delta + lr
+    return f"lecture {delta:.3g}, PyTorch {before - p.item():.3g}"
+
+
+def one_plus_beta(beta):
+    right = wrong = 0.0
+    for _ in range(5000):
+        right, wrong = beta * right + (1 - beta), beta * wrong + (1 + beta)
+    return f"{math.sqrt(wrong / right):.3g} times shorter"
+
+
+def uncorrected_start(b1, b2):
+    g = 7.0
+    return f"{(1 - b1) * g / math.sqrt((1 - b2) * g * g):.3g} $\\eta$"
+
+
+def same_escape(lr, B):
+    return f"$\\eta = {lr * 2:.6g}$, $B = {next(b for b in range(1, 99) if math.isclose(2 * lr / b, lr / B))}$"
+
+
+def batch_in_place_of_decay(B, f):
+    return str(next(b for b in range(1, 10**4) if math.isclose((1 / f / f) / B, 1 / b)))
+
+
+BY_OPTION = {f.__name__: f for f in (noise_left, one_parabola, after_t_max, after_the_drop, one_plus_beta)}
+BY_OPTION |= {f.__name__: f for f in (uncorrected_start, same_escape, batch_in_place_of_decay)}
+
+
+@pytest.mark.parametrize(("question", "which"), [p for p in of_kind("choice") if p.values[0].id in BY_OPTION])
+def test_choice_is_what_a_simulation_gives(question, which):
+    assert question.answer(which) == option(question, which, BY_OPTION[question.id](**question.numbers[which]))
+
+
+def test_rmsprop_call_is_the_lectures_rule():
+    grads = torch.tensor([1.0, -0.5, 2.0, 0.3, -1.0])
+    w, r = 0.0, 0.0
+    for g in grads.tolist():
+        r = 0.9 * r + 0.1 * g * g
+        w -= 0.01 * g / (math.sqrt(r) + 1e-8)
+    right = []
+    for letter, o in zip("ABCD", QUESTIONS["rmsprop_call"].options, strict=True):
+        params = [torch.zeros(())]
+        optimizer = eval(o["text"].strip("`"), {"torch": torch, "params": params})
+        for g in grads:
+            params[0].grad = g
+            optimizer.step()
+        right += [letter] * math.isclose(params[0].item(), w, rel_tol=1e-5)
+    assert right == [QUESTIONS["rmsprop_call"].answer(0)]
+
+
+def expected_missing(c, size):
+    """By the chance of having seen k classes, draw after draw."""
+    seen = [1.0] + [0.0] * c
+    for _ in range(size):
+        seen = [(seen[k] * k / c if k else 0) + (seen[k - 1] * (c - k + 1) / c if k else 0) for k in range(c + 1)]
+    return sum(p * (c - k) for k, p in enumerate(seen))
+
+
+def floor_of(lr, curvature, noise_variance):
+    v = 0.0
+    for _ in range(20000):
+        v = (1 - lr * curvature) ** 2 * v + lr**2 * noise_variance
+    return v
+
+
+def torch_cosine(step, total, high, low):
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=high)
+    scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=total, eta_min=low)
+    for _ in range(step):
+        optimizer.step()
+        scheduler.step()
+    return optimizer.param_groups[0]["lr"]
+
+
+def torch_last_step(make, grad, steps, start=0.0):
+    p = torch.tensor([start], dtype=torch.float64)
+    optimizer = make([p])
+    for _ in range(steps):
+        before, p.grad = p.item(), torch.tensor([grad], dtype=torch.float64)
+        optimizer.step()
+    return before - p.item(), p.item()
+
+
+DERIVED = {
+    "missing_classes": lambda c, size: expected_missing(c, size),
+    "cosine_to_floor": torch_cosine,
+    "epochs_to_share": lambda k, p: next(t for t in (i / 1e4 for i in range(10**7)) if math.exp(-k * t) <= p),
+    "velocity_after": lambda lr, alpha, n: torch_last_step(lambda p: torch.optim.SGD(p, lr=lr, momentum=alpha), 1.0, n)[
+        0
+    ],
+    "length_of_step": lambda lr, beta, t: (
+        torch_last_step(lambda p: torch.optim.RMSprop(p, lr=lr, alpha=beta, eps=0), -3.0, t)[0] * -1
+    ),
+    "adamw_shrinks": lambda w0, lr, weight_decay, n: torch_last_step(
+        lambda p: torch.optim.AdamW(p, lr=lr, weight_decay=weight_decay), 0.0, n, w0
+    )[1],
+}
+
+
+@pytest.mark.parametrize("question", [q for q in QUESTIONS.values() if q.kind == "derivation"], ids=lambda q: q.id)
+def test_derivation_is_what_a_loop_gives(question):
+    from random import Random
+
+    for case in question.cases(Random("again")):
+        value = questions.evaluate(question.formula, case["args"])
+        if question.id == "rate_for_floor":
+            args = {k: v for k, v in case["args"].items() if k != "variance"}
+            assert floor_of(value, **args) == pytest.approx(case["args"]["variance"], rel=1e-9)
+        else:
+            assert value == pytest.approx(DERIVED[question.id](**case["args"]), rel=1e-5, abs=2e-4), case
+
+
+def rates(make, n=13, lr=0.8):
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=lr)
+    scheduler, used = make(optimizer), []
+    for _ in range(n):
+        used.append(round(optimizer.param_groups[0]["lr"], 6))
+        optimizer.step()
+        scheduler.step()
+    return used
+
+
+def test_schedulers_have_the_properties_they_are_matched_with():
+    right = QUESTIONS["which_scheduler"].answer(0)
+    with pytest.raises(TypeError, match="metrics"):
+        rates(lambda o: lr_scheduler.ReduceLROnPlateau(o))
+    stairs = rates(lambda o: lr_scheduler.StepLR(o, 4, gamma=0.5))
+    constant = rates(lambda o: lr_scheduler.ConstantLR(o, 0.5, 4))
+    cosine = rates(lambda o: lr_scheduler.CosineAnnealingLR(o, 6))
+    assert rates(lambda o: lr_scheduler.LambdaLR(o, lambda t: 1 / (t + 1)))[4] == pytest.approx(0.8 / 5)
+    assert stairs == [0.8] * 4 + [0.4] * 4 + [0.2] * 4 + [0.1]
+    assert constant == [0.4] * 4 + [0.8] * 9
+    assert (cosine[0], cosine[6], cosine[12]) == (0.8, 0.0, 0.8)
+    words = {"ReduceLROnPlateau": "told a loss", "StepLR": "stairs", "ConstantLR": "returns to the full"}
+    words |= {"CosineAnnealingLR": "rises again", "LambdaLR": "function of yours"}
+    texts = dict(zip(ascii_uppercase, (p["text"] for p in QUESTIONS["which_scheduler"].properties), strict=False))
+    assert all(words[name] in texts[letter] for name, letter in right.items())
+
+
+def test_forms_of_momentum_walk_as_they_are_matched():
+    """Each pair of formulas, turned into code, against torch.optim.SGD at the rate that makes it the same."""
+    question, grads, lr, alpha = QUESTIONS["four_forms"], [1.0, -2.0, 0.5, 3.0], 0.1, 0.8
+
+    def walk(text, lr):
+        new = re.search(r"\\alpha v ([+-]) ?(.*?)\\nabla", text)
+        factor = {"": 1, "\\eta": lr, "(1-\\alpha)": 1 - alpha, "(1-\\eta)": 1 - lr}[new[2].strip()]
+        sign, out = (1 if "$w + v$" in text else -1), (lr if "\\eta v" in text else 1)
+        w = v = 0.0
+        for g in grads:
+            v = alpha * v + (-1 if new[1] == "-" else 1) * factor * g
+            w += sign * out * v
+        return w
+
+    p = torch.zeros(1, dtype=torch.float64)
+    optimizer = torch.optim.SGD([p], lr=lr, momentum=alpha)
+    for g in grads:
+        p.grad = torch.tensor([g], dtype=torch.float64)
+        optimizer.step()
+    text = {i["name"]: question.properties[ascii_uppercase.index(i["right"])]["text"] for i in question.items}
+    for name, rate in {"lecture": lr, "Keras": lr, "PyTorch": lr, "average": lr / (1 - alpha)}.items():
+        assert walk(text[name], rate) == pytest.approx(p.item()), name
+    assert "$w + v$" in text["Keras"]
+    assert "\\eta v$" in text["PyTorch"]
+    assert "\\eta\\nabla" in text["lecture"]
+
+
+def adam(grads, root=True, eps=1e-8, corrected=True, t_stays=False):
+    """Steps of Adam in units of the rate, with one thing changed."""
+    m = r = 0.0
+    steps = []
+    for t, g in enumerate(grads, 1):
+        m, r, t = 0.9 * m + 0.1 * g, 0.999 * r + 0.001 * g * g, 1 if t_stays else t
+        a, b = (m / (1 - 0.9**t), r / (1 - 0.999**t)) if corrected else (m, r)
+        below = (math.sqrt(b) if root else b) + eps
+        steps.append(a / below if below else math.nan)
+    return steps
+
+
+def test_changes_of_adam_do_what_they_are_matched_with():
+    question = QUESTIONS["what_breaks"]
+    texts = {i["name"]: question.properties[ascii_uppercase.index(i["right"])]["text"] for i in question.items}
+    assert adam([2.0], corrected=False)[0] == pytest.approx(3.16, abs=0.01)
+    assert adam([2.0] * 20000, t_stays=True)[-1] == pytest.approx(0.316, abs=0.001)
+    assert adam([2000.0], root=False)[0] == pytest.approx(adam([2.0], root=False)[0] / 1000)
+    assert math.isnan(adam([0.0], eps=0)[0])
+    assert adam([0.0])[0] == 0
+    left = {}
+    for scale in (0.01, 100.0):
+        torch.manual_seed(0)
+        p = torch.ones(200)
+        optimizer = torch.optim.Adam([p], lr=0.001, weight_decay=0.1)
+        for _ in range(500):
+            p.grad = scale * torch.randn(200)
+            optimizer.step()
+        left[scale] = p.mean().item()
+    assert left[0.01] < 0.8 < left[100.0]
+    words = {"no bias correction": "$3\\,\\eta$", "t stays 1": "0.3", "no square root": "shorter"}
+    words |= {"no epsilon": "nan", "L2 in the gradient": "hardly decayed"}
+    assert all(word in texts[name] for name, word in words.items())
+
+
+def test_true_and_false_are_what_numbers_say():
+    answer = {q.id: q.answer(0) for q in QUESTIONS.values() if q.kind == "true_false"}
+    grads = torch.randn(50, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    draws = torch.randint(50, (200000,), generator=torch.Generator().manual_seed(1))
+    assert answer["single_example"] == torch.allclose(grads[draws].mean(0), grads.mean(0), atol=0.02)
+    still = [grads[torch.randperm(50)[:16]].square().mean() for _ in range(50)]  # weights that do not move
+    assert answer["shaking_curve"] == (torch.stack(still).std() < 1e-6)
+    assert answer["long_enough"] == (sum(0.5 * math.exp(-0.1 * t) for t in range(10**4)) > 10)
+    assert answer["sum_or_average"] == math.isclose(sum(0.1 * 0.9**k for k in range(10**4)), 0.1)
+    radius = EXERCISES["spectral_radius"].reference
+    assert answer["more_is_slower"] == (radius(0.5, 0.85, 1.0) > radius(0.5, 0.8, 1.0))
+    step = EXERCISES["rmsprop_step"].reference
+    ends = []
+    for scale in (1, 1000):
+        w, r = torch.tensor(1.0).double(), torch.tensor(0.0).double()
+        for _ in range(20):
+            w, r = step(w, scale * w, r, 0.05, 0.9, 1e-12)
+        ends.append(w.item())
+    assert answer["loss_times_1000"] == math.isclose(*ends, rel_tol=1e-6)
+    assert answer["first_step"] == all(math.isclose(adam([g])[0], 1, rel_tol=1e-4) for g in (1000.0, 0.001))
+
+
+def test_every_question_is_derived_twice_or_known_to_be_a_judgement():
+    judgement = {"two_changes", "edge_of_the_grid", "around_adam", "three_state_dicts", "who_does_what"}
+    numeric = {"single_example", "shaking_curve", "long_enough", "sum_or_average", "more_is_slower"}
+    numeric |= {"loss_times_1000", "first_step", "rmsprop_call", "which_scheduler", "four_forms", "what_breaks"}
+    numeric |= {*BY_OPTION, *DERIVED, "rate_for_floor"} | {q.id for q in QUESTIONS.values() if q.kind == "code"}
+    assert numeric | judgement == set(QUESTIONS)
+
+
+# --- spelling, and what the judge says -----------------------------------------------------------------------------
+
+SPELLINGS = [
+    # (question, how to write the right answer)
+    ("noise_left", str.lower),
+    ("noise_left", lambda a: f"  {a}. "),
+    ("noise_left", lambda a: f"({a.lower()})"),
+    ("single_example", lambda a: "True"),
+    ("single_example", lambda a: " t "),
+    ("halving_too_often", str),
+    ("halving_too_often", lambda a: a * 1.001),
+    ("gain_history", lambda a: round(a, 3)),
+    ("gain_history", lambda a: math.floor(a * 1000) / 1000),
+    ("batch_lengths", tuple),
+    ("batch_lengths", lambda a: [str(x) for x in a]),
+    ("four_forms", lambda a: dict(reversed(a.items()))),
+    ("four_forms", lambda a: {k: v.lower() for k, v in a.items()}),
+]
+
+
+@pytest.mark.parametrize(("name", "spell"), SPELLINGS)
+def test_right_answers_are_right_however_they_are_written(name, spell, checks_file):
+    question = QUESTIONS[name]
+    for which in range(len(question.numbers)):
+        answer = spell(question.answer(which))
+        verdict = judge_question(load_checks(checks_file)[name], answer, student_with(question, which))
+        assert (verdict.passed, verdict.credit) == (True, 1.0), (answer, verdict)
+
+
+@pytest.mark.parametrize(("question", "which"), of_kind("true_false", "choice", "code"))
+def test_every_known_answer_gets_its_own_explanation(question, which, checks_file):
+    spec, student = load_checks(checks_file)[question.id], student_with(question, which)
+    assert judge_question(spec, question.answer(which), student).passed
+    for answer, (right, because) in question.answers(which).items():
+        value = [float(x) for x in answer.split(", ")] if question.form()["is"] == "numbers" else answer
+        verdict = judge_question(spec, value, student)
+        assert (verdict.passed, verdict.message) == (right, because)
+        assert right or verdict.misconception == (answer.capitalize() if question.kind == "true_false" else answer)
+
+
+def test_matching_gives_a_part_of_the_credit_for_each_right_pair():
+    exercise = EXERCISES["which_scheduler"]
+    answer = QUESTIONS["which_scheduler"].answer(0)
+    swapped = answer | {"StepLR": answer["LambdaLR"], "LambdaLR": answer["StepLR"]}
+    verdict = judge_question(exercise, swapped, "anna")
+    assert not verdict.passed
+    assert verdict.credit == pytest.approx(3 / 5)
+    assert verdict.headline == "3 of 5 pairs are right"
+    assert verdict.message.count("✔") == 3
+
+
+def test_an_unknown_number_is_not_right_and_gets_no_explanation():
+    verdict = judge_question(EXERCISES["halving_too_often"], 123.4, "anna")
+    assert (verdict.kind, verdict.credit) == ("different", 0.0)
+    assert "none of the usual slips" in verdict.message
+
+
+HOSTILE = [
+    "x" * 10**6,
+    "9" * 10**6,
+    "A" * 19,
+    "\ud800",
+    "nan",
+    "inf",
+    math.nan,
+    math.inf,
+    10**5000,
+    -(10**400),
+    [],
+    [[1]],
+    [math.nan] * 3,
+    list(range(10**5)),
+    [None],
+    {},
+    {"StepLR": "A"},
+    {"lecture": ["A"], "Keras": {}, "PyTorch": 1, "average": "ABCDE"},
+    {f"k{i}": "A" for i in range(10**4)},
+    True,
+    1j,
+    b"A",
+    object(),
+]
+
+
+@pytest.mark.parametrize("name", ["noise_left", "single_example", "batch_lengths", "gain_history", "four_forms"])
+@pytest.mark.parametrize("exam", [None, "anna"])
+def test_hostile_values_get_no_credit_and_a_reason(name, exam):
+    for value in [*HOSTILE, torch.tensor([1.0, 2.0])]:
+        if name == "single_example" and value is True:
+            continue
+        verdict = judge_question(EXERCISES[name], value, "anna", exam)
+        assert (verdict.passed, verdict.credit) == (False, 0.0), value
+        assert verdict.message
+        assert len(str(verdict)) < 1500
+    deep = []
+    for _ in range(10**4):
+        deep = [deep]
+    assert not judge_question(EXERCISES[name], deep, "anna", exam).passed
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),
+    lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(max_size=9), children, max_size=4),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(json_values, json_values)
+def test_judge_never_raises(value, student):
+    for name in ("noise_left", "single_example", "batch_lengths", "gain_history", "four_forms"):
+        assert 0 <= judge_question(EXERCISES[name], value, student).credit <= 1
+        assert judge_question(EXERCISES[name], value, student, "anna").credit == 0 or student == "anna"
+
+
+STRANGERS = {"other": "ben", "empty": "", "none": None, "number": 3, "list": ["anna"], "long": "x" * 10**6}
+STRANGERS |= {"huge": 10**5000, "surrogate": "\ud800"}
+
+
+@pytest.mark.parametrize("student", STRANGERS.values(), ids=STRANGERS)
+def test_an_exam_counts_answers_for_the_own_id_only(student):
+    question = QUESTIONS["noise_left"]
+    answer = question.answer(question.numbers_of("anna"))
+    assert judge_question(EXERCISES["noise_left"], answer, " Anna", "anna").credit == 1
+    verdict = judge_question(EXERCISES["noise_left"], answer, student, "anna")
+    assert (verdict.kind, verdict.credit) == ("other_student", 0.0)
+    assert len(verdict.message) < 200
+
+
+# --- numbers per student ---------------------------------------------------------------------------------------------
+
+
+def test_numbers_depend_on_the_student_and_the_question_only():
+    drawn = [q for q in QUESTIONS.values() if q.drawn]
+    assert len(drawn) >= 14
+    for question in drawn:
+        assert {question.numbers_of(f"student{i}") for i in range(60)} == set(range(len(question.numbers)))
+        assert question.numbers_of("Anna") == question.numbers_of(" anna ")
+    papers = {tuple(q.numbers_of(f"student{i}") for q in drawn) for i in range(60)}
+    assert len(papers) == 60
+    assert quiz.which_set("noise_left", "anna", 4) == 0  # on every machine, for ever
+
+
+# --- what travels ----------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.dictionaries(st.text(max_size=8), st.tuples(st.booleans(), st.text(max_size=40)), min_size=1, max_size=4))
+def test_sealed_answers_open_with_the_answer_only(answers):
+    try:
+        sealed = quiz.seal("q", 0, answers)
+    except UnicodeEncodeError:
+        return
+    assert {a: quiz.unseal("q", 0, a, sealed) for a in answers} == answers
+    assert quiz.unseal("q", 1, next(iter(answers)), sealed) is None
+    assert len({len(text) for text in sealed.values()}) == 1
+    assert list(sealed) == sorted(sealed)
+
+
+def test_practice_shows_no_answer_legibly():
+    notebook = nbformat.read(RELEASE / f"{NAME}.ipynb", as_version=4)
+    entries = {n: e for n, e in load_checks(RELEASE / "checks.json").items() if e["notebook"] == NAME}
+    quizzes = json.dumps([e["question"] for e in entries.values()], ensure_ascii=False)
+    code = "\n".join(c.source for c in notebook.cells)
+    for question, which in SETS:
+        for _, because in question.answers(which).values():
+            assert because not in quizzes
+            assert because not in code
+        assert question.kind != "derivation" or question.formula not in code + quizzes
+    sources = [c.source for c in notebook.cells]
+    assert all(practice._answer_source(q) in sources for q in QUESTIONS.values() if q.kind != "derivation")
+
+
+@pytest.fixture(scope="module")
+def exam(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exam")
+    build.exam(folder)
+    return folder
+
+
+def leaks(folder):
+    """What of the answers can be found in the files of a folder, by somebody who has the rubrics to compare with."""
+    text = "\n".join(f.read_text(encoding="utf-8") for f in folder.rglob("*") if f.is_file())
+    plain = text.encode().decode("unicode_escape", "ignore") + text
+    found = {because for because in reasons() if because in text or because[:40] in plain}
+    for question, which in SETS:
+        for answer in question.answers(which):
+            key, _ = quiz._key(question.id, which, answer)
+            found |= {key} if key in text or key[:12] in text else set()
+        if question.kind == "derivation":
+            formulas = [question.formula, *(w["formula"] for w in question.wrong)]
+            found |= {f for f in formulas if len(f) > 8 and (f in text or json.dumps(f)[1:-1] in text)}
+        if question.kind == "code":
+            answer = re.escape(str(question.answer(which)))
+            found |= {answer} if re.search(rf"(?<![\d.]){answer}(?![\d.])", question.shown(which)) else set()
+        if question.items:
+            found |= {v for k, v in question.answer(which).items() if f'"{k}": "{v}"' in plain}
+        elif question.kind != "derivation":
+            found |= (
+                {question.id} if f"{question.id} = {question.answer(which)!r}".replace("'", '"') in plain else set()
+            )
+    return found
+
+
+def test_exam_holds_no_answer_explanation_or_hash(exam):
+    assert sorted(f.name for f in exam.iterdir()) == [f"{NAME}.ipynb", "checks.json"]
+    assert leaks(exam) == set()
+    entries = load_checks(exam / "checks.json")
+    assert set(entries) == set(QUESTIONS)
+    assert {key for e in entries.values() for key in e} <= {
+        "notebook", "points", "observer", "settings", "cases", "question",
+    }  # fmt: skip
+    assert {key for e in entries.values() for key in e["question"]} <= {
+        "id", "number", "kind", "section", "form", "texts",
+    }  # fmt: skip
+    assert (
+        "study guide" not in (exam / f"{NAME}.ipynb").read_text(encoding="utf-8").lower().split("what to remember")[0]
+    )
+
+
+def test_search_for_leaks_can_find_them(exam, tmp_path):
+    """The same search over the practice files and the solutions finds what there is."""
+    shutil.copy(RELEASE / "checks.json", tmp_path)
+    hashes = sum(len(set(q.answers(w))) for q, w in SETS)
+    assert len(leaks(tmp_path)) > hashes * 0.9
+    shutil.copy(exam / "checks.json", tmp_path)
+    shutil.copy(build.SOLUTIONS / f"{NAME}.ipynb", tmp_path)
+    assert {QUESTIONS["single_example"].id, QUESTIONS["rate_for_floor"].formula} <= leaks(tmp_path)
+
+
+def run(notebook, folder):
+    NotebookClient(notebook, timeout=120, allow_errors=True, resources={"metadata": {"path": str(folder)}}).execute()
+    shown = {}
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and cell.metadata.get("nbgrader", {}).get("grade"):
+            text = "".join(o.get("data", {}).get("text/plain", "") for o in cell.outputs)
+            shown[cell.metadata.nbgrader.grade_id] = (text, [o.ename for o in cell.outputs if o.output_type == "error"])
+    return shown, "".join(
+        o.get("data", {}).get("text/plain", "") for c in notebook.cells[-3:] for o in c.get("outputs", [])
+    )
+
+
+def test_exam_records_answers_and_says_nothing_about_them(exam):
+    """Right and wrong answers are told the same, and so is a derivation that runs."""
+    notebook = nbformat.read(exam / f"{NAME}.ipynb", as_version=4)
+    cells = {q.id: practice._answer_source(q) for q in QUESTIONS.values() if q.kind != "derivation"}
+    wrong = {"truth": True, "letter": "B", "number": 1.5, "numbers": [1, 2]}
+    for cell in notebook.cells:
+        cell.source = cell.source.replace('student = "your id"', 'student = "anna"')
+        if cell.metadata.get("nbgrader", {}).get("solution"):
+            cell.source = cell.source.replace("raise NotImplementedError()", "return 0.5")
+        for name, source in cells.items():
+            if cell.source == source:
+                form = QUESTIONS[name].form()
+                value = dict.fromkeys(form.get("keys", []), "A") or wrong.get(form["is"])
+                cell.source = practice._answer_source(QUESTIONS[name], value)
+    shown, board = run(notebook, exam)
+    assert set(shown) == set(QUESTIONS)
+    for name, (text, errors) in shown.items():
+        assert not errors, name
+        assert "recorded" in text, name
+        assert "decided at grading" in text
+        assert not re.search(r"not right|: right|agrees|looks like", text), text
+    assert "40 of 40 answers recorded" in board
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "student", "said"),
+    [
+        ("noise_left", "B", "anna", "recorded: B"),
+        ("noise_left", "E", "anna", "One of the letters A, B, C, D"),
+        ("noise_left", None, "anna", "not written yet"),
+        ("gain_history", "1/2", "anna", "A plain number is expected"),
+        ("four_forms", {"lecture": "A"}, "anna", "Keep the dictionary as it was"),
+        ("noise_left", "B", "your id", "Write your own id"),
+    ],
+)
+def test_exam_checks_the_form(exam, monkeypatch, capsys, name, value, student, said):
+    monkeypatch.chdir(exam)
+    good = said.startswith("recorded")
+    with contextlib.nullcontext() if good else pytest.raises(CheckFailed):
+        quiz.check_answer(name, value, student)
+    assert said in capsys.readouterr().out
+
+
+# --- notebook, paper, guide ------------------------------------------------------------------------------------------
+
+
+def source():
+    return jupytext.read(build.SOURCE / f"{NAME}.py", fmt="py:percent")
+
+
+def test_generated_cells_come_and_go():
+    plain = build.as_source(source())
+    notebook = source()
+    practice.expand(notebook)
+    assert len(notebook.cells) > len(source().cells) + 3 * len(QUESTIONS)
+    practice.collapse(notebook)
+    assert build.as_source(notebook) == plain
+
+
+def test_an_edited_generated_cell_is_refused_with_the_place_to_edit(tmp_path):
+    copy = tmp_path / f"{NAME}.py"
+    shutil.copy(build.SOURCE / f"{NAME}.py", copy)
+    notebook = build.read_source(copy, EXERCISES)
+    nbformat.write(notebook, copy.with_suffix(".ipynb"))
+    assert build.edits(copy) is None
+    next(c for c in notebook.cells if c.metadata.get("generated")).source += " More."
+    nbformat.write(notebook, copy.with_suffix(".ipynb"))
+    with pytest.raises(CourseError, match="questions.toml"):
+        build.edits(copy)
+
+
+def test_seed_cell_holds_the_id_that_the_solutions_are_made_for():
+    assert f'student = "{quiz.NOBODY}"' in [c.source for c in source().cells]
+
+
+def headings(file):
+    cells = nbformat.read(file, as_version=4).cells
+    lines = [line for c in cells if c.cell_type == "markdown" for line in c.source.splitlines()]
+    return {re.sub(r"[`*]", "", line.lstrip("# ")).replace(" ", "-") for line in lines if line.startswith("#")}
+
+
+def test_links_of_questions_and_guide_lead_to_headings():
+    from urllib.parse import unquote
+
+    cells = nbformat.read(RELEASE / f"{NAME}.ipynb", as_version=4).cells
+    found = [
+        hit for c in cells if c.cell_type == "markdown" for hit in re.findall(r"\]\((\w+\.ipynb)#([^)]+)\)", c.source)
+    ]
+    assert len(found) > 80
+    known = {file: headings(RELEASE / file) for file, _ in found}
+    for file, anchor in found:
+        assert unquote(anchor) in known[file], (file, anchor)
+
+
+def test_study_guide_names_every_question_and_appendix_every_correction():
+    cells = practice._guide_cells("")
+    numbers = {
+        int(n) for c in cells for row in c.source.splitlines()[4:] for n in re.findall(r"\d+", row.split("|")[3])
+    }
+    without = {q.number for q in QUESTIONS.values()} - numbers
+    assert len(without) <= 2, without
+    corrected = "\n".join(c.source for c in practice._corrected_cells(""))
+    lines = sum(f.read_text(encoding="utf-8").count("# > Lecture notes ▸") for f in build.SOURCE.glob("[0-9]*.py"))
+    assert corrected.count("\n- ") + 1 == lines >= 22
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("paper")
+    paper.write("anna", folder)
+    return {f.name: f.read_text(encoding="utf-8") for f in folder.iterdir()}
+
+
+def test_paper_asks_everything_and_answers_nothing(pages):
+    asked = pages["midterm.html"]
+    assert asked.count("<section>") == len(QUESTIONS)
+    for because in reasons():
+        assert because.replace("'", "&#x27;") not in asked
+        assert because not in asked
+    for question in QUESTIONS.values():
+        assert question.kind != "derivation" or question.formula not in asked
+    assert "✔" not in asked
+    assert "check_answer" not in asked
+
+
+@pytest.mark.parametrize("page", ["midterm.html", "midterm_key.html"])
+def test_paper_needs_no_internet_and_shows_formulas_as_mathml(pages, page):
+    text = pages[page]
+    assert not re.search(r"<script|<link|src=|https?://(?!www\.w3\.org)", text)
+    assert text.count("<math") > 40
+    assert "$" not in text
+    assert "@@" not in text
+    assert re.search(r"@page \{ size: A4", text)
+    assert "break-inside: avoid" in text
+
+
+def test_key_has_the_right_answer_and_every_explanation(pages):
+    import html
+
+    key = pages["midterm_key.html"]
+    for question in QUESTIONS.values():
+        which = question.numbers_of("anna")
+        for right, because in question.answers(which).values():
+            assert html.escape(because.removeprefix("Yes: ")) in key, (question.id, right)
+    assert key.count("✔") == sum(max(1, len(q.items)) for q in QUESTIONS.values())
+
+
+def test_papers_of_two_students_differ(pages, tmp_path):
+    paper.write("ben", tmp_path)
+    assert (tmp_path / "midterm.html").read_text(encoding="utf-8") != pages["midterm.html"].replace("anna", "ben")
+
+
+# --- records with mistakes -------------------------------------------------------------------------------------------
+
+GOOD = 'id = "q"\nkind = "choice"\nsection = "1.1"\ntext = "?"\n'
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        (GOOD.replace("choice", "essay"), "kind is one of"),
+        (GOOD + 'texts = "?"', "texts"),
+        (GOOD + 'options = [{text = "a", because = "b", right = true}, {text = "c", because = "d", right = true}]', "2 opt"),
+        (GOOD + 'options = [{text = "a", right = true}]', "because"),
+        (GOOD + 'options = [{text = "a", because = "{=B/2}", right = true}]', "'B' is not defined"),
+        ('id = "q"\nkind = "code"\nsection = "1.1"\ntext = "?"\ncode = "print(2)"\nbecause = "b"\n'
+         'wrong = [{answer = "1 + 1", because = "c"}]', "1 + 1 is 2, as another answer is"),
+    ],
+)  # fmt: skip
+def test_a_record_with_a_mistake_is_named(tmp_path, record, said):
+    file = tmp_path / "questions.toml"
+    file.write_text(f"[[question]]\n{record}\n", encoding="utf-8")
+    with pytest.raises(CourseError, match=re.escape(said)) as error:
+        questions.load(file)
+    assert "q" in str(error.value)
+
+
+def test_form_of_an_answer_is_a_problem_with_a_sentence():
+    with pytest.raises(Problem, match="True or False"):
+        quiz.normal(1, {"is": "truth"})
