@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 
 from lecture_utils.environment import ROOT, CourseError, ensure, hand_over
 
@@ -28,13 +29,33 @@ def main(arguments: list[str] | None = None) -> int:
     build = verb("build", _build, "make notebooks/, solutions/ and checks.json from source/")
     build.add_argument("only", nargs="*", metavar="NN", help="only notebooks whose names start so, for example 04")
     build.add_argument("--check", action="store_true", help="write nothing; fail with a diff if something is stale")
+    build.add_argument(
+        "--exam", metavar="DIR", help="only write the questions to DIR, without any answer, to be graded"
+    )
+    paper = verb("paper", _paper, "make the questions as a page to print, and a key with all explanations")
+    paper.add_argument(
+        "--student", default="paper", metavar="ID", help="whose numbers to take; any text gives a variant"
+    )
+    paper.add_argument("--out", default="paper", metavar="DIR", help="where to write (default: paper)")
     bundle = verb("bundle", _bundle, "make the zip file for students")
     bundle.add_argument("file", nargs="?", default="improving_optimization.zip")
-    grade = verb("grade", _grade, "autograde all submissions, write feedback and grades.csv")
+    grade = verb("grade", _grade, "grade all submissions, write feedback, the class report and grades.csv")
     grade.add_argument("assignment", nargs="?", default="lecture12")
     grade.add_argument("--student", default="*", help="only these, for example 'a*' (default: all)")
     grade.add_argument("--force", action="store_true", help="grade again what is graded already")
-    verb("benchmark", _benchmark, "measure the course's speed, side by side in one run")
+    grade.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
+    grade.add_argument("--db", metavar="URL", help="of the gradebook, for example postgresql+psycopg2://…")
+    grade.add_argument("--cluster", metavar="ADDRESS", help="of a Dask scheduler whose workers see this folder")
+    grade.add_argument("--unsandboxed", action="store_true", help="run submissions with all that you may do")
+    grade.add_argument("--cell-seconds", type=int, default=60, metavar="N", help="time limit of a cell (default 60)")
+    grade.add_argument("--submission-seconds", type=int, default=600, metavar="N", help="of a submission (default 600)")
+    grade.add_argument("--no-feedback", action="store_true", help="write no feedback pages")
+    report = verb("report", _report, "write the class report and the tables of what is graded: report/, grades.csv")
+    report.add_argument("assignment", nargs="?", default="lecture12")
+    report.add_argument("--db", metavar="URL", help="of the gradebook")
+    demo = verb("demo", _demo, "make a throw-away class of honest and hostile students, grade it, open its report")
+    demo.add_argument("--dir", metavar="DIR", help="an empty or new folder (default: a temporary one)")
+    demo.add_argument("--no-browser", action="store_true", help="only print where the report is")
 
     options, rest = parser.parse_known_args(arguments)
     if rest and options.verb != "test":
@@ -67,12 +88,21 @@ def _test(_options: argparse.Namespace, rest: list[str]) -> int:
 def _build(options: argparse.Namespace, _rest: list[str]) -> int:
     from lecture_utils import build
 
+    if options.exam:
+        build.exam(Path(options.exam))
+        return 0
     if not options.check:
         build.build(options.only)
         return 0
     difference = build.check(options.only)
     print(difference + "Stale: run `python3 -m lecture_utils build`." if difference else "All is as build makes it.")
     return 1 if difference else 0
+
+
+def _paper(options: argparse.Namespace, _rest: list[str]) -> int:
+    from lecture_utils import paper
+
+    return paper.write(options.student, Path(options.out))
 
 
 def _bundle(options: argparse.Namespace, _rest: list[str]) -> int:
@@ -84,14 +114,26 @@ def _bundle(options: argparse.Namespace, _rest: list[str]) -> int:
 def _grade(options: argparse.Namespace, _rest: list[str]) -> int:
     from lecture_utils.grading import batch
 
-    return batch.grade(options.assignment, options.student, options.force)
+    limits = {"cell_seconds": options.cell_seconds, "submission_seconds": options.submission_seconds}
+    code = batch.grade(
+        options.assignment, options.student, options.force, options.workers, options.db, options.cluster,
+        sandboxed=not options.unsandboxed, feedback=not options.no_feedback, **limits,
+    )  # fmt: skip
+    _report(options, _rest)
+    return code
 
 
-def _benchmark(_options: argparse.Namespace, _rest: list[str]) -> int:
-    from lecture_utils import benchmark
+def _report(options: argparse.Namespace, _rest: list[str]) -> int:
+    from lecture_utils.grading.report import report
 
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    return benchmark.main() or 0
+    print(f"report: {report(options.assignment, options.db)}")
+    return 0
+
+
+def _demo(options: argparse.Namespace, _rest: list[str]) -> int:
+    from lecture_utils.grading import demo
+
+    return demo.demo(options.dir, browser=not options.no_browser)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,25 @@
-"""How fast the course's tools are: what is compared is measured in turn, in one run, and medians are printed."""
+"""How fast the course's tools are; what is compared is measured in one run.
+
+    python3 tests/benchmark.py training          stacked runs against a plain loop: medians
+    python3 tests/benchmark.py grading [N]       `grade` against stock `nbgrader autograde`, N submissions (default 4)
+
+Run it on a machine that does nothing else: processor time and memory are those of the whole machine.
+"""
 
 from __future__ import annotations
 
 import statistics
+import sys
+import tempfile
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
+import psutil
 import torch
+from course import copy_course, run, scores, submit
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -26,8 +38,8 @@ OPTIMIZERS = {
 }
 
 
-def main() -> None:
-    """Print the table."""
+def training() -> None:
+    """Print the table of training runs."""
     data, runs = digits(pick_device()), len(LRS) * len(SEEDS)
     print(
         describe(data.x.device),
@@ -76,3 +88,78 @@ def plain_loop(optimizer: Callable, data: Data) -> list[float]:
             record.append(sum(F.cross_entropy(model(x), y, reduction="sum").item() for x, y in loader) / data.n)
             record.append(sum((model(x).argmax(1) == y).sum().item() for x, y in test_loader) / len(data.y_test))
     return record
+
+
+# --- grading -------------------------------------------------------------------------------------------------------
+
+STOCK = """
+import os
+c = get_config()
+c.CourseDirectory.root = os.path.dirname(os.path.abspath(__file__))
+c.CourseDirectory.release_directory = "notebooks"
+c.CourseDirectory.ignore = [".ipynb_checkpoints", "__pycache__", "*.pyc", "*.py", "rubrics"]
+c.ClearSolutions.code_stub = {"python": "# YOUR CODE HERE\\nraise NotImplementedError()"}
+c.Execute.timeout = 120  # the default of 30 s is too short for some notebooks on a busy machine
+"""
+ADAM = "def adam_step(w, grad, m, r, t, lr, beta1, beta2, eps):\n    t = t + 1\n    m = beta1 * m + (1 - beta1) * grad\n"
+ADAM += "    r = beta2 * r + (1 - beta2) * grad**2\n    return w - lr * m / (r.sqrt() + eps), m, r, t"
+HONEST = {"right": {}, "mistake": {"adam_step-answer": ADAM}, "empty": None}
+
+
+def grading(n: int = 4) -> None:
+    """Print the table of grading: right, mistaken and empty submissions of all notebooks in turn."""
+    with tempfile.TemporaryDirectory() as folder:
+        ours, stock = copy_course(Path(folder, "ours")), copy_course(Path(folder, "stock"))
+        (stock / "nbgrader_config.py").write_text(STOCK)
+        for course in (ours, stock):
+            for k in range(n):
+                kind = list(HONEST)[k % 3]
+                submit(course, f"{kind}-{k:03}", HONEST[kind], solve=HONEST[kind] is not None)
+        run(ours, "lecture_utils", "grade", "--no-feedback", "--student", "right-000")  # makes the gradebook
+        (stock / "gradebook.db").write_bytes((ours / "gradebook.db").read_bytes())
+        grade = ["lecture_utils", "grade", "--force"]
+        ways = {
+            "nbgrader autograde": (stock, ["nbgrader", "autograde", "lecture12", "--force"]),
+            "grade, 1 worker": (ours, [*grade, "--no-feedback", "--workers", "1"]),
+            "grade, 2 workers": (ours, [*grade, "--no-feedback", "--workers", "2"]),
+            "grade with feedback": (ours, [*grade, "--workers", "2"]),
+        }
+        print(f"{n} submissions of {len(list((ours / 'notebooks/lecture12').glob('*.ipynb')))} notebooks\n")
+        print(f"{'':20}{'seconds':>9}{'per minute':>12}{'CPU s':>8}{'memory MB':>11}   scores")
+        expected = None
+        for name, (course, command) in ways.items():
+            seconds, cpu, memory = measured(lambda c=course, a=command: run(c, *a, check=False))
+            found = scores(course)
+            expected = expected or found
+            same = "the same" if found == expected else f"DIFFERENT: {found}"
+            print(f"{name:20}{seconds:9.1f}{60 * n / seconds:12.2f}{cpu:8.0f}{memory:11.0f}   {same}", flush=True)
+
+
+def measured(action: Callable[[], object]) -> tuple[float, float, float]:
+    """Seconds, processor seconds, and the most memory in MB that the machine had in use above what it had before."""
+    before, lowest, over = psutil.virtual_memory().available, [2**60], threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.2):
+            lowest[0] = min(lowest[0], psutil.virtual_memory().available)
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    start, busy = time.perf_counter(), busy_seconds()
+    try:
+        action()
+    finally:
+        seconds, cpu = time.perf_counter() - start, busy_seconds() - busy
+        over.set()
+        watching.join()
+    return seconds, cpu, (before - lowest[0]) / 2**20
+
+
+def busy_seconds() -> float:
+    times = psutil.cpu_times()
+    return times.user + times.system + times.nice
+
+
+if __name__ == "__main__":
+    what, *numbers = sys.argv[1:] or ["training"]
+    {"training": training, "grading": grading}[what](*map(int, numbers))

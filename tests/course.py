@@ -36,22 +36,22 @@ def run(course, *command, check=True, **environment):
     return done
 
 
-def solved_cells(stem):
-    """The solution's text of each answer cell, by grade id."""
+def solved(stem):
+    """The text of each cell of the solution, by cell id: a release has the same ids."""
     solution = nbformat.read(ROOT / "solutions" / "lecture12" / f"{stem}.ipynb", as_version=4)
-    graded = [c for c in solution.cells if c.metadata.get("nbgrader", {}).get("solution")]
-    return {c.metadata.nbgrader.grade_id: c.source for c in graded}
+    return {c.id: c.source for c in solution.cells if c.cell_type == "code"}
 
 
-def submit(course, student, answers=None, solved=True):
+def submit(course, student, answers=None, solve=True):
     """Hand in all notebooks of ``course``, solved, with ``answers`` {grade id: text} in the place of some."""
     folder = course / "submitted" / student / "lecture12"
     folder.mkdir(parents=True)
     for release in (course / "notebooks" / "lecture12").glob("*.ipynb"):
         notebook = nbformat.read(release, as_version=4)
-        written = (solved_cells(release.stem) if solved else {}) | (answers or {})
+        right = solved(release.stem) if solve else {}
         for cell in notebook.cells:
-            cell.source = written.get(cell.metadata.get("nbgrader", {}).get("grade_id"), cell.source)
+            cell.source = right.get(cell.id, cell.source)
+            cell.source = (answers or {}).get(cell.metadata.get("nbgrader", {}).get("grade_id"), cell.source)
         nbformat.write(notebook, folder / release.name)
     return folder
 

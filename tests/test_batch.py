@@ -149,7 +149,7 @@ def test_manual_grades_and_late_penalties_survive_regrading(course):
         submission = gradebook.find_submission("lecture12", "s0")
         grade = gradebook.find_grade("rmsprop_step", "05_gains_and_rmsprop", "lecture12", "s0")
         assert (grade.manual_score, grade.auto_score, grade.score) == (1.5, 3.0, 1.5)
-        assert submission.late_submission_penalty == 4.0  # two notebooks
+        assert submission.late_submission_penalty == 3.0  # 2 of a notebook, at most its points: 1 + 2
         assert submission.score == 10 - 1.5
 
 

@@ -30,6 +30,7 @@ from lecture_utils.environment import ROOT, CourseError, tools
 from lecture_utils.grading import sandbox
 
 LOCKED_RETRIES, LOCKED_WAIT = 5, 2.0  # a busy SQLite database: times, seconds
+WORKER_MEMORY = 6 * 2**30  # bytes of address space, of which an idle worker has one
 DEATHS = 2  # of its process, after which a submission is given up
 
 
@@ -129,9 +130,15 @@ def _executor(workers: int | None, cluster: str | None, most: int) -> Executor:
 def _start_worker() -> None:
     if sys.platform.startswith("linux"):
         sandbox.die_with_parent()
+        import resource
+
         from lecture_utils.grading.kernels import ForkServer
 
         ForkServer.get()  # imports while this process does
+        # A kernel can send faster than one can read. Then this process ends, and not whichever the system chooses.
+        for what, most in ((resource.RLIMIT_AS, WORKER_MEMORY), (resource.RLIMIT_CORE, 0)):
+            hard = resource.getrlimit(what)[1]
+            resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
 def _work_off(jobs: list[Job], executor: Any) -> list[dict[str, Any]]:
@@ -139,21 +146,28 @@ def _work_off(jobs: list[Job], executor: Any) -> list[dict[str, Any]]:
     results, deaths = [], dict.fromkeys(jobs, 0)
     with tqdm(total=len(jobs), unit="submission", disable=not jobs) as bar:
         while jobs:
+            # Who was at work when a process died is tried again alone, after the others: it takes nobody with it.
+            now = [j for j in jobs if not deaths[j]] or jobs[:1]
+            jobs, broken = [j for j in jobs if j not in now], []
             with executor() as pool:
-                futures = {pool.submit(grade_one, job): job for job in jobs}
-                jobs = []
+                futures = {pool.submit(grade_one, job): job for job in now}
                 for future in as_completed(futures):
                     job = futures[future]
                     try:
                         results.append(future.result())
                     except BrokenProcessPool:
-                        deaths[job] += _was_at_work(job)
-                        if deaths[job] < DEATHS:
-                            jobs.append(job)
-                            continue
-                        results.append(_keep(job, "its grading process was ended twice", [], 0.0))
+                        broken.append(job)
+                        continue
                     except Exception as error:  # a worker of the cluster
                         results.append(_keep(job, f"{type(error).__name__}: {error}", [], 0.0))
+                    bar.update()
+            to_blame = [j for j in broken if _was_at_work(j)] or broken
+            for job in broken:
+                deaths[job] += job in to_blame
+                if deaths[job] < DEATHS:
+                    jobs.append(job)
+                else:
+                    results.append(_keep(job, "its grading process was ended twice", [], 0.0))
                     bar.update()
     return results
 
@@ -170,6 +184,8 @@ def grade_one(job: Job) -> dict[str, Any]:
     start, notes, error, log = time.monotonic(), [], "", ""
     stage = _stages(job.root) / _place()
     try:
+        if glob.escape(job.student) != job.student or not job.student.isprintable():
+            raise CourseError("nbgrader takes * ? [ and line breaks in a student's name for patterns: rename the folder")
         api = nbgrader_api(job.root, job.db, job.sandboxed, job.cell_seconds, job.submission_seconds)
         from lecture_utils.grading.repair import tidy, wanted_cells
 
@@ -249,7 +265,10 @@ def _prepare(assignment: str, db: str | None) -> None:
     from nbgrader.api import Gradebook
 
     from lecture_utils import build
+    from lecture_utils.grading import score
 
+    for name in score.exercises():
+        score.public(name)
     with Gradebook(url) as gradebook:
         known = {a.name for a in gradebook.assignments}
     if assignment == build.ASSIGNMENT and assignment not in known:

@@ -19,7 +19,6 @@ from typing import Any, NoReturn
 
 from lecture_utils.grading import sandbox
 
-
 _IMPORTS = """
     ipykernel.kernelapp IPython.core.ultratb matplotlib.font_manager matplotlib.pyplot matplotlib_inline.backend_inline
     pyseccomp torch torch._dynamo torch.func lecture_utils.checks.emit lecture_utils.explorer lecture_utils.stacked
@@ -91,6 +90,7 @@ def _kernel(request: dict[str, Any], working: int) -> NoReturn:
     """Lock this process in, make the kernel, and run it to its end."""
     try:
         sandbox.die_with_parent()
+        os.setsid()  # kill(0, …) reaches its whole process group: the guardian is not in it
         runtime = Path(request["runtime"])
         quiet = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):

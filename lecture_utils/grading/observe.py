@@ -27,7 +27,6 @@ from lecture_utils.grading.kernels import GradingKernelManager, UnlockedKernelMa
 RESTARTS = 5  # of the kernel per notebook
 DEATHS = 2  # of the kernel in one cell, after which the cell is skipped: the first may have had another cause
 RECORD_BYTES, OTHER_BYTES = 4_000_000, 200_000  # of output kept per cell
-_ALWAYS = {"status", "execute_input", "execute_reply"}
 _OUTPUT = {"stream", "display_data", "execute_result", "error"}
 
 
@@ -59,9 +58,10 @@ class Observe(Execute):
         try:
             checks = check_cells(nb)
             jobs = {i: score.job(name) for i, name in checks.items() if score.job(name)}
-            records = self._run(nb, jobs, sources)
-            if again := score.second_turn(jobs, records):
-                records |= self._run(nb, again, sources)
+            records = self._both_turns(nb, jobs, sources)
+            if spoken := {i: score.job(checks[i], hidden=False) for i, r in records.items() if score.speaks(checks[i], r)}:
+                told = self._both_turns(nb, spoken, sources, hidden=False)
+                records |= {i: score.in_other_words(checks[i], records[i], told.get(i)) for i in spoken}
         finally:
             for cell, source in zip(nb.cells, sources, strict=True):
                 cell.source = source
@@ -71,6 +71,12 @@ class Observe(Execute):
         resources["observed"] = {name: records.get(i) for i, name in checks.items()}
         resources["run"] = {"seconds": round(seconds, 2), "notes": self._notes}
         return nb, resources
+
+    def _both_turns(self, nb: NotebookNode, jobs: dict, sources: list[str], hidden: bool = True) -> dict[int, Any]:
+        records = self._run(nb, jobs, sources)
+        if again := score.second_turn(jobs, records, hidden):
+            records |= self._run(nb, again, sources)
+        return records
 
     def _run(self, nb: NotebookNode, jobs: dict[int, dict], sources: list[str]) -> dict[int, Any]:
         """One run of the notebook, with new kernels for those that die. What was recorded, by cell."""
@@ -84,6 +90,9 @@ class Observe(Execute):
                 froze = isinstance(error, CellTimeoutError)
                 deaths[self._at] += DEATHS if froze else 1
                 self._notes.append(f"cell {self._at + 1} {'froze' if froze else 'ended'} the kernel")
+                if self._at in jobs and deaths[self._at] >= DEATHS:
+                    what = ("timeout", "It could not be stopped") if froze else ("crashed", "It ended the kernel")
+                    records[self._at] = {"kind": what[0], "failed": f"{what[1]}, so the check was skipped."}
         self._notes.append("the kernel ended again and again; the rest was not run")
         return records
 
@@ -109,14 +118,42 @@ class Observe(Execute):
 
     def process_message(self, msg: dict, cell: NotebookNode, cell_index: int) -> Any:
         """Keep only so much output, and no message that could change what is kept already."""
-        kind = msg["msg_type"]
-        if kind in _OUTPUT:
-            self._bytes += 100 + sum(len(str(v)) for v in (msg["content"].get("data") or msg["content"]).values())
+        content = _plain(msg["msg_type"], msg["content"])
+        if content is None:
+            return None
+        if msg["msg_type"] in _OUTPUT:
+            self._bytes += 100 + sum(len(str(v)) for v in (content.get("data") or content).values())
             if self._bytes > (RECORD_BYTES if is_grade(cell) else OTHER_BYTES):
                 return None
-        elif kind not in _ALWAYS:
-            return None
-        return super().process_message(msg, cell, cell_index)
+        return super().process_message({**msg, "content": content}, cell, cell_index)
+
+
+def _plain(kind: str, content: dict[str, Any]) -> dict[str, Any] | None:
+    """What is used of a message, each part of its right type; None for kinds that nothing is used of.
+
+    Without ``transient``: a display with the id of an earlier one would change that, after the first check.
+    """
+    count, data = content.get("execution_count"), content.get("data")
+    counted = {"execution_count": count} if type(count) is int and count >= 0 else {}
+    if kind == "status":
+        return {"execution_state": str(content.get("execution_state"))}
+    if kind == "execute_input":
+        return counted
+    if kind == "stream":
+        return {"name": "stderr" if content.get("name") == "stderr" else "stdout", "text": _text(content.get("text"))}
+    if kind == "error":
+        lines = content.get("traceback")
+        told = {key: _text(content.get(key)) for key in ("ename", "evalue")}
+        return told | {"traceback": [_text(line) for line in lines] if isinstance(lines, list) else []}
+    if kind in _OUTPUT:
+        data = {key: _text(value) for key, value in data.items()} if isinstance(data, dict) else {}
+        return {"data": data, "metadata": {}} | ({"execution_count": None, **counted} if kind == "execute_result" else {})
+    return None
+
+
+def _text(value: Any) -> str:
+    """A text that can be written as UTF-8."""
+    return str(value).encode("utf-8", "replace").decode()
 
 
 def check_cells(nb: NotebookNode) -> dict[int, str]:
@@ -138,12 +175,13 @@ def _record(cell: NotebookNode, nonce: str) -> Any:
     if len(texts) != 1:
         error = next((o.ename for o in cell.outputs if o.output_type == "error"), None)
         why = "more than one result was recorded" if texts else "nothing was recorded"
-        late = error in ("CellTimeoutError", "KeyboardInterrupt")
-        return {"failed": "It was stopped at the time limit." if late else f"When the check ran, {why}."}
+        if error in ("CellTimeoutError", "KeyboardInterrupt"):
+            return {"kind": "timeout", "failed": "It was stopped at the time limit."}
+        return {"failed": f"When the check ran, {why}."}
     try:
         record = json.loads(texts[0])
         if record["nonce"] == nonce:
-            return record
+            return {**record, "sent": True}  # unlike our own words below
     except (ValueError, TypeError, KeyError, RecursionError):
         pass
     return {"failed": "What was recorded is malformed."}
@@ -159,12 +197,11 @@ def _keep_only_plain_output(nb: NotebookNode, first_check: int) -> None:
             continue
         for output in cell.outputs:
             if "data" in output:
-                output.data = {k: str(v) for k, v in output.data.items() if k == "text/plain" or _is_picture(k, v)}
-                output.metadata = {}
+                output.data = {k: v for k, v in output.data.items() if k == "text/plain" or _is_picture(k, v)}
 
 
-def _is_picture(mime: str, data: Any) -> bool:
+def _is_picture(mime: str, data: str) -> bool:
     try:
-        return mime == "image/png" and base64.b64decode(data, validate=False).startswith(b"\x89PNG")
-    except (ValueError, TypeError):
+        return mime == "image/png" and base64.b64decode("".join(data.split()), validate=True).startswith(b"\x89PNG")
+    except ValueError:
         return False

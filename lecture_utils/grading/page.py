@@ -32,13 +32,13 @@ OUTCOMES = (
 )
 _OUTCOME = {kind: name for name, *_, kinds in OUTCOMES for kind in kinds}
 _STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 72rem; margin: 0 auto; padding: 1rem 1.5rem 4rem }
+body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 80rem; margin: 0 auto; padding: 1rem 1.5rem 4rem }
 h1 { margin: 0 0 .2rem } h2 { margin: 2.6rem 0 .4rem; border-bottom: 2px solid #0072B2 } p { max-width: 46rem; margin: .4rem 0 }
 table { border-collapse: collapse; margin: .8rem 0 } caption { text-align: left; font-weight: 600; padding: .2rem 0 }
 th, td { text-align: left; vertical-align: top; padding: .3rem .9rem .3rem 0; border-bottom: 1px solid #ccc } thead th { color: #444; font-size: .9rem }
-td, tbody th { overflow-wrap: anywhere } th { font-weight: 600 } .n { text-align: right; white-space: nowrap; overflow-wrap: normal }
+td, tbody th { overflow-wrap: anywhere } th { font-weight: 600 } tbody th { min-width: 9rem } [aria-labelledby=exercises] tbody th { min-width: 15rem } tbody th small { display: block } summary { min-width: 4rem } .n { text-align: right; white-space: nowrap; overflow-wrap: normal }
 code { font-size: .95em } small { color: #555; font-weight: 400; font-size: .85em } summary { cursor: pointer; color: #00558b }
-details { margin: .1rem 0 } nav a, a { color: #00558b } nav { margin: .8rem 0 } nav a { margin-right: 1.2rem } svg { display: block; max-width: 100% }
+section { overflow-x: auto } details { margin: .1rem 0 } nav a, a { color: #00558b } nav { margin: .8rem 0 } nav a { margin-right: 1.2rem } svg { display: block } figure svg { max-width: 100%; height: auto }
 .facts { display: flex; flex-wrap: wrap; gap: .6rem 2.4rem; margin: 1rem 0; padding: 0; list-style: none } .facts b { display: block; font-size: 1.7rem; line-height: 1.2 }
 .key { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; padding: 0; list-style: none; font-size: .9rem } .key svg { display: inline; vertical-align: -3px; margin-right: .3rem }
 """
@@ -79,7 +79,11 @@ def page(submissions: list[Submission], assignment: str) -> str:
 def _to_look_at(submissions: list[Submission]) -> str:
     failed = [(_th(s.student), _text(s.error)) for s in submissions if s.error]
     waiting = [(s, r) for s in submissions for r in s.results if r.waiting]
-    flagged = [(_th(s.student), _exercise(r), _text(r.message)) for s, r in waiting if r.kind == "review"]
+    reasons: dict[tuple, list[str]] = defaultdict(list)
+    for s, r in waiting:
+        if r.kind == "review":
+            reasons[s.student, r.notebook, r.message].append(r.exercise)
+    flagged = [(_th(s), _text(n), _names(exercises), _text(why)) for (s, n, why), exercises in reasons.items()]
     by_hand: dict[tuple, list[str]] = defaultdict(list)
     for s, r in waiting:
         if r.kind != "review":
@@ -88,7 +92,7 @@ def _to_look_at(submissions: list[Submission]) -> str:
     mended = [(_th(s.student), _list(s.notes)) for s in submissions if s.notes]
     parts = [
         _table("Could not be graded", ["student", "why"], failed),
-        _table("No automatic credit: is it their own work?", ["student", "exercise", "why"], flagged),
+        _table("No automatic credit: is it their own work?", ["student", "notebook", "exercises", "why"], flagged),
         _table("Cells to grade by hand", ["cell", "students"], hand),
     ]
     if flagged or hand:
@@ -104,7 +108,7 @@ def _to_teach(graded: list[Submission]) -> str:
             made[r.notebook, r.exercise, r.misconception].append((s.student, r.message))
     rows = [
         (
-            f'<th scope="row">{_text(name.replace("_", " "))}<br><small>{_text(exercise)}, {_text(notebook)}</small></th>',
+            f'<th scope="row">{_text(name.replace("_", " "))}<small>{_text(exercise)}, {_text(notebook)}</small></th>',
             _text(Counter(m for _, m in found).most_common(1)[0][0].removeprefix("This looks like: ")),
             _n(f"{len(found)} <small>{len(found) / len(graded):.0%}</small>"),
             _names([student for student, _ in found]),
@@ -123,11 +127,12 @@ def _scores(graded: list[Submission]) -> str:
         f'<rect x="{k * width + 5}" y="{20 + height * (1 - n / top):.1f}" width="{width - 8}" height="{height * n / top:.1f}" fill="#0072B2"/>'
         f'<text x="{(k + 0.5) * width}" y="{15 + height * (1 - n / top):.1f}" text-anchor="middle">{n or ""}</text>'
         for k, (_, n) in enumerate(bins)
-    ) + "".join(f'<text x="{k * width}" y="{height + 38}" text-anchor="{"start" if not k else "middle"}">{100 * k // BINS}</text>' for k in range(BINS))
-    bars += f'<text x="{BINS * width}" y="{height + 38}" text-anchor="end">100 % of the points</text>'
+    )
+    bars += "".join(f'<text x="{k * width}" y="{height + 38}" text-anchor="middle">{100 * k // BINS}</text>' for k in range(BINS + 1))
+    bars += f'<text x="{BINS * width / 2}" y="{height + 58}" text-anchor="middle">% of the points, and number of students above each bar</text>'
     bars += f'<path d="M0 {height + 20.5}H{BINS * width}" stroke="#444"/>'
     told = f"How many students have which share of the points. {'; '.join(f'{n} have {b}' for b, n in bins if n)}."
-    chart = f'<svg role="img" aria-label="{told}" viewBox="0 0 {BINS * width} {height + 45}" width="{BINS * width}" font-size="13">{bars}</svg>'
+    chart = f'<svg role="img" aria-label="{told}" viewBox="-12 0 {BINS * width + 30} {height + 64}" width="{BINS * width + 30}" font-size="13">{bars}</svg>'
     table = _table("Students by share of the points", ["share", "students"], [(f'<th scope="row">{b}</th>', _n(n)) for b, n in bins])
     results = defaultdict(list)
     for _, r in _pairs(graded):
@@ -156,27 +161,30 @@ def _exercises(graded: list[Submission]) -> str:
         for s, r in found[key]:
             who[f"{_outcome(r)}: {r.misconception.replace('_', ' ')}" if r.misconception else _outcome(r)].append(s.student)
         who = {what: students for what, students in who.items() if what != "right"}
-        names = "".join(f"<li>{_text(what)}: {len(w)} – {_names(w)}</li>" for what, w in sorted(who.items(), key=lambda kv: -len(kv[1])))
-        fold = f"<details><summary>who</summary><ul>{names}</ul></details>" if names else ""
+        names = "".join(f"<div>{_text(what)}: {_names(w)}</div>" for what, w in sorted(who.items(), key=lambda kv: -len(kv[1])))
         counts = Counter(map(_outcome, results))
-        rows.append((f'<th scope="row">{_text(key[1])} <small>{_text(key[0])}</small>{fold}</th>', _n(f"{_mean(results):.0%}"),
-                     f"<td>{_bar(results)}</td>", *(_n(counts[name] or "·") for name in here)))  # fmt: skip
-    heads = ["exercise", "points", "outcomes", *here]
-    return _table("The share of the points reached, lowest first, and how many students had which outcome", heads, rows, 2 * SHOWN)
+        rows.append((f'<th scope="row">{_text(key[1])} <small>{_text(key[0])}</small></th>', _n(f"{_mean(results):.0%}"),
+                     f"<td>{_bar(results, 160)}</td>", *(_n(counts[name] or "·") for name in here),
+                     _fold("who", names) if names else ""))  # fmt: skip
+    caption = "The share of the points reached, lowest first, and how many students had which outcome"
+    return _key([r for _, r in _pairs(graded)]) + _table(caption, ["exercise", "points", "outcomes", *here, "names"], rows, 2 * SHOWN)
 
 
 def _who_needs_help(graded: list[Submission]) -> str:
     low = sorted((s for s in graded if s.share < PASS), key=lambda s: (s.share, s.student))
     rows = []
     for s in low:
-        missed = defaultdict(list)
-        for r in s.results:
-            if r.points < r.of:
-                missed[_outcome(r)].append(f"{r.exercise} ({r.misconception.replace('_', ' ')})" if r.misconception else r.exercise)
-        what = "; ".join(f"<b>{name}</b> {_names(missed[name])}" for name, *_ in OUTCOMES if missed[name])
-        rows.append((_th(s.student), _n(f"{s.points:g} of {s.of:g}"), f"<td>{what}</td>"))
+        missed, lost = defaultdict(list), Counter()
+        for r in (r for r in s.settled if r.points < r.of):
+            missed[_outcome(r)].append(f"{r.exercise} ({r.misconception.replace('_', ' ')})" if r.misconception else r.exercise)
+            lost[r.notebook] += r.of - r.points
+        kinds = [name for name, *_ in OUTCOMES if missed[name]]
+        lists = "".join(f"<div><b>{name}</b>: {', '.join(map(_text, missed[name]))}</div>" for name in kinds)
+        most = ", ".join(f"{_text(notebook)} −{points:g}" for notebook, points in lost.most_common(3))
+        what = f"{most}{_fold(', '.join(f'{name} {len(missed[name])}' for name in kinds), lists)}"
+        rows.append((_th(s.student), _n(f"{s.points:g} of {s.of:g}"), what))
     none = f"<p>Everybody has at least {PASS:.0%} of the points.</p>"
-    return _table(f"Less than {PASS:.0%} of the points, lowest first", ["student", "points", "what they miss"], rows) or none
+    return _table(f"Less than {PASS:.0%} of the points, lowest first", ["student", "points", "where most is missing, and what"], rows) or none
 
 
 def _late(graded: list[Submission]) -> str:
@@ -230,17 +238,13 @@ def _n(number: Any) -> str:
     return f'<td class="n">{number}</td>'
 
 
-def _exercise(r: Result) -> str:
-    return f"{_text(r.exercise)} <small>{_text(r.notebook)}</small>"
-
-
 def _list(texts: tuple[str, ...]) -> str:
     return f"<td>{'<br>'.join(map(_text, texts[:3]))}" + (_fold(f"{len(texts) - 3} more", "<br>".join(map(_text, texts[3:])))) * (len(texts) > 3) + "</td>"
 
 
 def _names(names: list[str]) -> str:
     shown = ", ".join(map(_text, names))
-    return shown if len(names) <= NAMES else _fold(f"{len(names)}: {', '.join(map(_text, names[:3]))} …", shown)
+    return shown if len(names) <= NAMES else _fold(f"{len(names)} students", shown)
 
 
 def _fold(summary: str, inside: str) -> str:
@@ -279,6 +283,6 @@ def _mean(results: list[Result]) -> float:
 
 
 def _pairs(submissions: list[Submission]) -> list[tuple[Submission, Result]]:
-    return [(s, r) for s in submissions for r in s.results]
+    return [(s, r) for s in submissions for r in s.settled]
 
 

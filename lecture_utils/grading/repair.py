@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import secrets
 import shutil
 import stat
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook
 from nbgrader.preprocessors import NbGraderPreprocessor
+from nbgrader.utils import parse_utc
 
 from lecture_utils.environment import ROOT
 
@@ -92,6 +94,11 @@ def tidy(folder: Path, names: dict[str, list[Wanted]] | None = None) -> list[str
             set_aside(path, "it is a link or a device, not a file")
         elif path.stat().st_size > LARGEST_FILE:
             set_aside(path, f"it is larger than {LARGEST_FILE // 2**20} MB")
+    if (stamp := folder / "timestamp.txt").is_file():
+        try:
+            parse_utc(stamp.read_text().strip())
+        except (ValueError, OverflowError):
+            set_aside(stamp, "it holds no time")
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and ".ipynb" in p.name.lower()):
         if ".ipynb_checkpoints" in path.parts:
             continue
@@ -131,6 +138,10 @@ def _read(path: Path) -> tuple[dict, list[str]]:
         raise ValueError(str(problem)[:80])
     if encoding != "utf-8":
         notes.append(f"was in {encoding}")
+    if b"\\ud" in raw.lower():  # half a character, which cannot be written again, or one that is written in two halves
+        whole = json.loads(json.dumps(notebook, ensure_ascii=False).encode("utf-8", "replace"))
+        if whole != notebook:
+            notebook, notes = whole, [*notes, "characters were mended"]
     if isinstance(notebook, dict) and "worksheets" in notebook:
         notebook, notes = nbformat.convert(nbformat.from_dict(notebook), 4), [*notes, "was in an old format"]
     if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
@@ -140,10 +151,24 @@ def _read(path: Path) -> tuple[dict, list[str]]:
     sound = {"nbformat": 4, "nbformat_minor": 5, "cells": good}
     sound["metadata"] = notebook["metadata"] if isinstance(notebook.get("metadata"), dict) else {}
     sound["metadata"].pop("widgets", None)
-    if good != notebook["cells"] or notebook.get("nbformat") != 4:
-        notes.append(f"{len(cells) - len(good)} broken cell(s) left out" if len(good) < len(cells) else "cells were mended")
-        return sound, notes
+    if not isinstance(notebook.get("metadata"), dict) or not _is_valid(sound):
+        notes.append("metadata was mended")
+        kept = {key: sound["metadata"].get(key) for key in ("kernelspec", "language_info")}
+        sound["metadata"] = {key: value for key, value in kept.items() if isinstance(value, dict) and "name" in value}
+        for cell in good:
+            cell["metadata"] = {key: cell["metadata"][key] for key in ("nbgrader", "tags") if key in cell["metadata"]}
+            cell.pop("attachments", None)
+    if good != notebook["cells"] or notebook.get("nbformat") != 4 or notes:
+        if len(good) < len(cells):
+            notes.append(f"{len(cells) - len(good)} broken cell(s) left out")
+        return sound, notes or ["cells were mended"]
     return notebook, notes
+
+
+def _is_valid(notebook: dict) -> bool:
+    """Whether nbformat takes it, ids of cells aside: it makes new ones."""
+    cells = [{key: value for key, value in cell.items() if key != "id"} for cell in notebook["cells"]]
+    return nbformat.validator.isvalid(nbformat.from_dict({**notebook, "nbformat_minor": 4, "cells": cells}))
 
 
 def _sound(cell: Any) -> dict[str, Any] | None:
@@ -161,6 +186,8 @@ def _sound(cell: Any) -> dict[str, Any] | None:
         good["source"] = source
     if isinstance(good["metadata"].get("tags", []), list) is False:
         good["metadata"] = {k: v for k, v in good["metadata"].items() if k != "tags"}
+    if "id" in good and not (isinstance(good["id"], str) and re.fullmatch(r"[A-Za-z0-9_-]{1,64}", good["id"])):
+        good["id"] = secrets.token_hex(4)
     if cell["cell_type"] == "code":
         good |= {"outputs": cell["outputs"] if _are_outputs(cell.get("outputs")) else [], "execution_count": None} | (
             {"execution_count": cell["execution_count"]} if isinstance(cell.get("execution_count"), int) else {}
@@ -168,8 +195,22 @@ def _sound(cell: Any) -> dict[str, Any] | None:
     return good
 
 
+_PARTS = {  # of outputs: all are cleared before grading, but only after nbformat has looked at them
+    "stream": {"name": str, "text": str | list},
+    "display_data": {"data": dict, "metadata": dict},
+    "execute_result": {"data": dict, "metadata": dict, "execution_count": int | None},
+    "error": {"ename": str, "evalue": str, "traceback": list},
+}
+
+
 def _are_outputs(outputs: Any) -> bool:
-    return isinstance(outputs, list) and all(isinstance(o, dict) and "output_type" in o for o in outputs)
+    return isinstance(outputs, list) and all(
+        isinstance(o, dict)
+        and isinstance(kind := o.get("output_type"), str)
+        and kind in _PARTS
+        and all(key in o and isinstance(o[key], of) for key, of in _PARTS[kind].items())
+        for o in outputs
+    )
 
 
 def _meant(path: Path, notebook: dict, names: dict[str, list[Wanted]]) -> str:

@@ -47,8 +47,14 @@ class Submission:
         return sum(r.of for r in self.results)
 
     @property
+    def settled(self) -> list[Result]:
+        """All but what waits to be graded by hand: that says nothing yet."""
+        return [r for r in self.results if not (r.waiting and r.kind == "by_hand")]
+
+    @property
     def share(self) -> float:
-        return self.points / self.of if self.of else 0.0
+        """Of the points that are settled, 0 to 1."""
+        return max(0.0, sum(r.points for r in self.settled) - self.penalty) / (sum(r.of for r in self.settled) or 1)
 
     @property
     def counts(self) -> bool:
@@ -90,7 +96,7 @@ def collect(gradebook: Any, assignment: str, root: Path) -> list[Submission]:
     records = {r["student"]: r for p in (root / "autograded" / ".records" / assignment).glob("*.json") if (r := _json(p))}
     # One query: the attributes of nbgrader's objects would ask the database for each of some ten thousand grades.
     query = gradebook.db.query(
-        SubmittedAssignment.student_id, Notebook.name, BaseCell.name, Grade.score, Grade.needs_manual_grade
+        SubmittedAssignment.student_id, Notebook.name, BaseCell.name, Grade.score, Grade.manual_score, Grade.needs_manual_grade
     ).select_from(Grade).join(Grade.cell).join(Grade.notebook).join(SubmittedNotebook.notebook)  # fmt: skip
     query = query.join(SubmittedNotebook.assignment).filter(SubmittedAssignment.assignment_id == known.id)
     grades = defaultdict(list)
@@ -102,14 +108,17 @@ def collect(gradebook: Any, assignment: str, root: Path) -> list[Submission]:
         folder = root / "autograded" / student.id / assignment
         graded = {name: _verdicts(folder / f"{name}.ipynb") for name in {g[0] for g in grades[student.id]}}
         results = []
-        for notebook, exercise, points, waiting in grades[student.id]:
+        for notebook, exercise, points, manual, waiting in grades[student.id]:
             found = (graded[notebook] or {}).get(exercise, {})
-            absent = "by_hand" if graded[notebook] else "failed" if record.get("error") else "missing"
+            absent = "failed" if record.get("error") else "missing"
+            if graded[notebook]:  # a text that is as it was given out gets 0 points from nbgrader, and waits for nobody
+                absent = "by_hand" if waiting or manual is not None else "not_written"
             kind, text = found.get("kind", absent), str(found.get("message", ""))
             results.append(Result(notebook, exercise, points, most[notebook, exercise], kind,
                                   str(found.get("misconception") or ""), text, bool(waiting and graded[notebook])))  # fmt: skip
         runs = {name: g[""] for name, g in graded.items() if g}
         notes = [*record.get("notes", []), *(f"{n}: {t}" for n, r in sorted(runs.items()) for k in ("repairs", "notes") for t in r.get(k, []))]
+        notes = list(dict.fromkeys(notes))  # what happened again in another run of the notebook, once
         submissions[student.id] = Submission(
             student.id, tuple(results), ", ".join(filter(None, [student.last_name, student.first_name])),
             s.late_submission_penalty or 0.0, s.total_seconds_late,

@@ -3,7 +3,8 @@
 - namespaces: no network, no other process to see or to signal; with the first process all others end
 - a tmpfs of limited size as the only place to write, which vanishes with the namespace
 - Landlock: the Python environment can be read and nothing else, not even /proc
-- seccomp: no new process, no program, no socket, no debugging, nothing that changes the system
+- seccomp: no new process, no program, no socket, no debugging, nothing that changes the system; and what Landlock lets
+  pass: owners, rights and times of files
 - limits on memory, processor time, file size and open files
 
 It does not stop: using the processor until the time limit, threads, and reading the public package or environment.
@@ -27,15 +28,21 @@ from lecture_utils.environment import ROOT
 
 WORK = "work"  # the folder inside a kernel's runtime folder that student code works in
 MEMORY, FILES, WORK_BYTES, CPU_SECONDS = 2 * 2**30, 256, 64 * 2**20, 600
+WORK_FILES, THREADS = 4096, 512
 _NEWNS, _NEWUTS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET = (
     0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000,
 )  # fmt: skip
 _PRIVATE, _NOSUID_NODEV_NOEXEC, _CLONE_THREAD, _PDEATHSIG = 0x44000, 0xE, 0x10000, 1
+_DATAGRAMS = (2, 3)  # a unix socket of type SOCK_RAW is one of datagrams, too
 _DEVICES = ["/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"]
 _SYSTEM = ["/usr", "/lib", "/lib64", "/etc/localtime", "/etc/ld.so.cache", "/etc/mime.types"]
 _DENIED = """
     fork vfork execve execveat ptrace process_vm_readv process_vm_writev pidfd_open pidfd_getfd
-    socket connect mount umount2 pivot_root chroot unshare setns fsopen fsmount move_mount open_tree
+    socket connect bind listen mount umount2 pivot_root chroot unshare setns
+    fsopen fspick fsconfig fsmount move_mount open_tree open_tree_attr mount_setattr open_by_handle_at
+    chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utimes futimesat utimensat
+    setxattr lsetxattr fsetxattr setxattrat removexattr lremovexattr fremovexattr removexattrat
+    inotify_add_watch fanotify_init fanotify_mark
     bpf perf_event_open userfaultfd io_uring_setup add_key request_key keyctl
     memfd_create memfd_secret shmget msgget semget mq_open mknod mknodat
     init_module finit_module delete_module kexec_load kexec_file_load reboot swapon swapoff acct quotactl
@@ -100,7 +107,7 @@ def make_work_folder(runtime: Path) -> None:
     """Mount a small tmpfs for student code, seen by this namespace alone, and go there."""
     _call("mount", b"none", b"/", None, _PRIVATE, None)
     work = str(runtime / WORK).encode()
-    _call("mount", b"tmpfs", work, b"tmpfs", _NOSUID_NODEV_NOEXEC, f"size={WORK_BYTES},mode=700".encode())
+    _call("mount", b"tmpfs", work, b"tmpfs", _NOSUID_NODEV_NOEXEC, f"size={WORK_BYTES},nr_inodes={WORK_FILES},mode=700".encode())
     os.chdir(work)
 
 
@@ -116,6 +123,7 @@ def lock(runtime: Path) -> None:
         resource.RLIMIT_NOFILE: FILES,
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_MSGQUEUE: 0,
+        resource.RLIMIT_NPROC: THREADS,  # of this namespace; root is exempt
     }.items():
         hard = resource.getrlimit(what)[1]
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
@@ -136,12 +144,17 @@ def close_doors() -> None:
 
     rules = seccomp.SyscallFilter(seccomp.ALLOW)
     rules.set_attr(seccomp.Attr.CTL_TSYNC, 1)
+    rules.set_attr(seccomp.Attr.ACT_BADARCH, seccomp.KILL_PROCESS)  # calls of 32-bit programs have other numbers
     for name in _DENIED:
         try:
             rules.add_rule(seccomp.ERRNO(errno.EPERM), name)
         except (OSError, ValueError, RuntimeError):
             continue  # this architecture has no such call
     rules.add_rule(seccomp.ERRNO(errno.EPERM), "clone", seccomp.Arg(0, seccomp.MASKED_EQ, _CLONE_THREAD, 0))
+    # A pair of datagram sockets can send to any unix socket of the machine; who outlives the parent is never ended.
+    for kind in _DATAGRAMS:
+        rules.add_rule(seccomp.ERRNO(errno.EPERM), "socketpair", seccomp.Arg(1, seccomp.MASKED_EQ, 0xF, kind))
+    rules.add_rule(seccomp.ERRNO(errno.EPERM), "prctl", seccomp.Arg(0, seccomp.MASKED_EQ, 0xFFFFFFFF, _PDEATHSIG))
     rules.add_rule(seccomp.ERRNO(errno.ENOSYS), "clone3")  # its flags cannot be looked at: libc then uses clone
     rules.load()
 

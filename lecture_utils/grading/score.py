@@ -6,7 +6,9 @@ Hidden cases are drawn from a secret that only this machine has; expected values
 from __future__ import annotations
 
 import ast
+import html
 import os
+import re
 import secrets
 from dataclasses import replace
 from functools import cache
@@ -14,6 +16,7 @@ from random import Random
 from typing import Any
 
 import torch
+from IPython.core.inputtransformer2 import TransformerManager
 from nbconvert.preprocessors.sanitize import SanitizeHTML
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
@@ -22,19 +25,21 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_grade, is_locked, is_solution
 from traitlets import Bool
 
+from lecture_utils import checks
 from lecture_utils.checks.exercise import Exercise
 from lecture_utils.checks.judge import Verdict, compare, load
 from lecture_utils.checks.notebook import card
-from lecture_utils.checks.observers import traced
+from lecture_utils.checks.observers import TIME_LIMIT, traced
 from lecture_utils.checks.quiz import judge_question
 from lecture_utils.checks.record import load_rubrics, record
 from lecture_utils.checks.resume import compare as compare_runs
 from lecture_utils.checks.traces import Problem, Trace, decode
-from lecture_utils.environment import ROOT
+from lecture_utils.environment import ROOT, CourseError
 
 SOURCE = ROOT / "source" / "lecture12"
 SECRET = ROOT / "grading_secret"
 TEXT = 400  # characters of what student code says that a verdict may quote
+_WORD = re.compile(r"[A-Za-z0-9_-]{1,64}")
 METADATA = "lecture_utils"  # the key under which verdicts stand in autograded notebooks, for the report
 
 
@@ -80,11 +85,29 @@ class Review(NbGraderPreprocessor):
                     place = (cell.metadata.nbgrader.grade_id, names["notebook"], names["assignment"], names["student"])
                     gradebook.find_grade(*place).needs_manual_grade = True
                 gradebook.db.commit()
+        nb.metadata = {k: nb.metadata[k] for k in ("kernelspec", METADATA) if k in nb.metadata}
         for cell in nb.cells:
+            if "tags" in cell.metadata:
+                cell.metadata.tags = [t for t in cell.metadata.tags if isinstance(t, str) and _WORD.fullmatch(t)]
+            if "id" in cell and not _WORD.fullmatch(str(cell.id)):
+                cell.id = secrets.token_hex(4)
             if cell.cell_type != "code" and not is_locked(cell):
+                cell.source = _without_script_links(cell.source)
                 SanitizeHTML().preprocess_cell(cell, resources, 0)
                 cell.pop("attachments", None)
         return nb, resources
+
+
+_SCRIPT_LINK = re.compile(  # as a browser reads it: blanks and control characters do not count; a backslash is Markdown's
+    "(?:" + "|".join(r"[\x00-\x20\\]*".join(scheme) for scheme in ("javascript:", "vbscript:", "data:text", "data:app", "data:image/svg")) + ")", re.IGNORECASE
+)
+
+
+def _without_script_links(source: str) -> str:
+    """Markdown whose links run nothing: [a](javascript:…) is no HTML before it is rendered, so that nothing else sees it."""
+    while (plain := html.unescape(source)) != source:
+        source = plain
+    return _SCRIPT_LINK.sub("unsafe-link-", source)
 
 
 # --- exercises ---------------------------------------------------------------------------------------------------
@@ -111,8 +134,16 @@ def secret() -> str:
 
 @cache
 def public(name: str) -> dict[str, Any]:
-    """The recorded exercise as students have it."""
-    return load(SOURCE / "checks.json")[name]
+    """The recorded exercise as students have it. Raises ``CourseError`` if the rubric has changed since."""
+    found = _recorded().get(name, {})
+    if [m["name"] for m in found.get("misconceptions", [])] != [m.name for m in exercises()[name].misconceptions]:
+        raise CourseError(f"The rubric of {name} has changed since checks.json was made: run `build` first.")
+    return found
+
+
+@cache
+def _recorded() -> dict[str, Any]:
+    return load(SOURCE / "checks.json")
 
 
 @cache
@@ -131,28 +162,70 @@ def spec(name: str) -> dict[str, Any]:
     return seen | both | {"misconceptions": [a | {"traces": a["traces"] + b["traces"]} for a, b in pairs]}
 
 
-def job(name: str) -> dict[str, Any] | None:
+def job(name: str, hidden: bool = True) -> dict[str, Any] | None:
     """What the kernel is told: how to observe and on which inputs. None for a cell that is no exercise of the course."""
     if name not in exercises():
         return None
     if exercises()[name].observer == "question":
         return {"observer": "question"}
-    told = {key: spec(name)[key] for key in ("observer", "cases", "settings")}
+    told = {key: (spec if hidden else public)(name)[key] for key in ("observer", "cases", "settings")}
     if told["observer"] == "resume":  # what comes after the stop is told to the second kernel only
         told |= {"turn": "save", "cases": [{k: v for k, v in c.items() if k != "then"} for c in told["cases"]]}
     return told
 
 
-def second_turn(jobs: dict[int, dict], records: dict[int, Any]) -> dict[int, dict]:
+def second_turn(jobs: dict[int, dict], records: dict[int, Any], hidden: bool = True) -> dict[int, dict]:
     """Jobs for another kernel, which gets the checkpoints that the first one wrote, and nothing else of it."""
     again = {}
     for i, told in jobs.items():
         files = (records.get(i) or {}).get("results")
         if told["observer"] == "resume" and isinstance(files, list) and all(isinstance(f, str) for f in files):
-            whole = next(spec(n)["cases"] for n, e in exercises().items() if e.observer == "resume")
+            whole = next((spec if hidden else public)(n)["cases"] for n, e in exercises().items() if e.observer == "resume")
             cases = [{k: v for k, v in case.items() if k != "seed"} for case in whole]
             again[i] = told | {"turn": "load", "checkpoints": files, "cases": cases}
     return again
+
+
+def speaks(name: str, record: Any) -> bool:
+    """Whether a record holds words of the student's code that its verdict might quote: they could tell hidden cases."""
+    if not isinstance(record, dict) or not record.get("sent") or exercises()[name].observer == "question":
+        return False
+    try:
+        if "failed" in record:
+            return True
+        if "results" in record:
+            return any(not isinstance(r, str) and "problem" in r for r in record["results"])
+        labels = {label for trace in spec(name)["reference"] for label, _ in trace["entries"]}
+        places = {label.partition(": ")[0] for label in labels} | {""}
+        for trace in map(decode, record["traces"]):
+            if any(label not in labels for label, _ in trace.entries):
+                return True
+            if (p := trace.problem) and (p.kind not in _OUR_WORDS or str(p) not in _OUR_WORDS[p.kind] or p.place not in places):
+                return True
+        return False
+    except Exception:
+        return False  # malformed: is not quoted
+
+
+def in_other_words(name: str, record: dict[str, Any], told: Any) -> dict[str, Any]:
+    """The record with the words of ``told``, which comes from a kernel that knew the public cases only."""
+    told = told if isinstance(told, dict) else {"failed": "It fails, but not on the public cases alone."}
+    if "failed" in record or "failed" in told:
+        return {"kind": told.get("kind"), "failed": told.get("failed", "It fails in the hidden cases, not in the visible ones.")}
+    if "results" in record:
+        words = told.get("results")
+        return {"results": words if isinstance(words, list) and all("problem" in r for r in words) else ["malformed"]}
+    seen = len(public(name)["cases"])
+    return {**record, "traces": told["traces"][:seen] + record["traces"][seen:]}
+
+
+_OUR_WORDS = {  # sentences of the observers that quote nothing
+    "not_written": {
+        "Put your own lines where it says # YOUR CODE HERE, and take out the line that raises.",
+        "Replace the None of this part.",
+    },
+    "timeout": {f"Still running after {TIME_LIMIT:g} seconds, so it was stopped. Is there a loop that never ends?"},
+}
 
 
 # --- verdicts ----------------------------------------------------------------------------------------------------
@@ -166,7 +239,8 @@ def _verdict(name: str, observed: Any, examined: str | None) -> Verdict:
         return Verdict(name, False, "not_run", 0.0, "not run", "The notebook did not get as far as this check.")
     try:
         if "failed" in observed:
-            return Verdict(name, False, "crashed", 0.0, "the check fails", _short(observed["failed"]))
+            kind = "timeout" if observed.get("kind") == "timeout" else "crashed"
+            return Verdict(name, False, kind, 0.0, "the check fails", _short(observed["failed"]))
         if exercises()[name].observer == "question":
             return judge_question(exercises()[name], *observed["value"], exam=examined)
         traces = [_shortened(t) for t in _traces(name, observed)]
@@ -194,6 +268,7 @@ def _resumed(result: dict[str, Any], case: dict[str, Any]) -> Trace:
 
 
 def _shortened(trace: Trace) -> Trace:
+    trace.entries = [(_short(label), value) for label, value in trace.entries]
     if trace.problem:
         problem = trace.problem
         trace.problem = Problem(_short(problem.kind), _short(str(problem)), _short(problem.place))
@@ -208,7 +283,12 @@ def _short(text: Any) -> str:
 # --- whose work is it? -------------------------------------------------------------------------------------------
 
 _RULES = {"steps", "optimizer_class", "optimizer_rates", "lambda_rates"}  # observers of what students write themselves
-_EVASIVE = {"eval", "exec", "compile", "__import__", "importlib", "globals", "vars", "ctypes", "gc", "inspect", "runpy", "get_ipython"}
+_EVASIVE = set("""
+    eval exec compile __import__ importlib import_module globals locals vars setattr builtins __builtins__ __dict__ __globals__
+    __subclasses__ __getattribute__ attrgetter methodcaller modules _getframe currentframe f_back f_globals f_locals f_builtins
+    settrace setprofile ctypes gc inspect runpy get_ipython pickle cloudpickle marshal open write_text write_bytes
+""".split())  # fmt: skip
+_OF_FILES = {"pickle", "cloudpickle", "open", "write_text", "write_bytes"}  # a checkpoint may be written by any of them
 
 
 def _not_their_own(nb: NotebookNode, name: str) -> str:
@@ -228,15 +308,21 @@ def _not_their_own(nb: NotebookNode, name: str) -> str:
             todo += (names - _local(node)) & definitions.keys()
     if found & {"rubrics", "source", "solutions"} & _imported(nb):
         return "The answer imports the course's sources."
+    if _reaches_into_checks(nb):
+        return "The notebook imports what its checks are made of."
+    everywhere = {n for statements in definitions.values() for s in statements for n in _names(s)}
+    everywhere |= _names(ast.Module(definitions[""], []))
+    if exercises()[name].observer == "resume" and (used := everywhere & (_EVASIVE - _OF_FILES)):
+        return f"The notebook uses {', '.join(sorted(used))}, so what the answer does cannot be told by reading it."
     if exercises()[name].observer not in _RULES or exercises()[name].notebook.startswith("07"):
         return ""
     ready = set(torch.optim.__all__) - {"Optimizer", "lr_scheduler", "swa_utils"}
     ready |= {n for n in found if n.startswith(("_single_tensor", "_multi_tensor", "_fused_"))}
+    ready |= {n.lower() for n in ready} if "optim" in found else set()  # torch.optim.adam.adam
     ready |= {"lr_scheduler", "_functional", "stacked", "sweep", "RULES"}
     if used := found & ready:
         return f"The answer uses {', '.join(sorted(used))}, where the rule itself was to be written."
-    everywhere = {n for statements in definitions.values() for s in statements for n in _names(s)}
-    if used := (everywhere | _names(ast.Module(definitions[""], []))) & _EVASIVE:
+    if used := everywhere & _EVASIVE:
         return f"The notebook uses {', '.join(sorted(used))}, so what the answer does cannot be told by reading it."
     return ""
 
@@ -252,9 +338,43 @@ def _definitions(nb: NotebookNode) -> dict[str, list[ast.AST]]:
             bound |= {n.name for n in ast.walk(statement) if isinstance(n, ast.FunctionDef | ast.ClassDef)}
             if isinstance(statement, ast.Import | ast.ImportFrom):
                 bound |= {(a.asname or a.name).split(".")[0] for a in statement.names} - {"torch"}
+            bound |= _changed(statement) - _local(statement) - {"torch"}
             for one in bound or {""}:
                 found.setdefault(one, []).append(statement)
     return found
+
+
+def _changed(statement: ast.stmt) -> set[str]:
+    """Names of objects that a statement may put something into, and of attributes that it sets."""
+    changed: set[str] = set()
+    for n in ast.walk(statement):
+        if isinstance(n, ast.Attribute | ast.Subscript) and isinstance(n.ctx, ast.Store):
+            changed |= {_root(n)} | ({n.attr} if isinstance(n, ast.Attribute) else set())
+        elif isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute):
+            changed.add(_root(n.func))
+    if isinstance(statement, ast.Expr) and isinstance(call := statement.value, ast.Call) and isinstance(call.func, ast.Name):
+        changed |= {call.func.id, *(a.id for a in call.args if isinstance(a, ast.Name))}
+    return changed - {""}
+
+
+def _root(node: ast.AST) -> str:
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _reaches_into_checks(nb: NotebookNode) -> bool:
+    inside = ("lecture_utils.checks", "lecture_utils.grading")
+    for statement in (s for c in nb.cells if c.cell_type == "code" and not is_locked(c) for t in _parsed(c.source) for s in ast.walk(t)):
+        if isinstance(statement, ast.Import) and any(a.name.split(".")[0] == "lecture_utils" for a in statement.names):
+            return True
+        if isinstance(statement, ast.ImportFrom):
+            module, names = statement.module or "", {a.name for a in statement.names}
+            if (module == "lecture_utils" and names & {"checks", "grading", "*"}) or module.startswith(tuple(f"{i}." for i in inside)):
+                return True
+            if module in inside and names - set(checks.__all__):
+                return True
+    return False
 
 
 def _answer_names(nb: NotebookNode, name: str) -> list[str]:
@@ -272,6 +392,11 @@ def _names(node: ast.AST) -> set[str]:
             names.add(n.attr)
         elif isinstance(n, ast.Constant) and isinstance(n.value, str) and n.value.isidentifier():
             names.add(n.value)
+        elif isinstance(n, ast.FunctionDef | ast.ClassDef):
+            names.add(n.name)
+        if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id in ("getattr", "hasattr"):
+            if not all(isinstance(a, ast.Constant) for a in n.args[1:2]):
+                names.add("vars")  # getattr(torch, "op" + "tim")
         elif isinstance(n, ast.Import | ast.ImportFrom):
             names |= {part for a in n.names for part in a.name.split(".")} | set((getattr(n, "module", "") or "").split("."))
     return names
@@ -291,8 +416,21 @@ def _imported(nb: NotebookNode) -> set[str]:
 
 
 def _parsed(source: str) -> list[ast.stmt]:
-    lines = [line for line in source.splitlines() if not line.lstrip().startswith(("%", "!"))]
+    """The statements of a cell. What stands behind an IPython magic counts as code, too."""
     try:
-        return ast.parse("\n".join(lines)).body
+        try:
+            body = ast.parse(source).body
+        except SyntaxError:
+            body = ast.parse(TransformerManager().transform_cell(source)).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
+    found = []
+    for statement in body:
+        call = statement.value if isinstance(statement, ast.Expr) else None
+        if isinstance(call, ast.Call) and ast.unparse(call.func).startswith(("get_ipython().run_", "get_ipython().system")):
+            texts = [a.value for a in call.args if isinstance(a, ast.Constant)]
+            if texts and len(texts) == len(call.args):
+                found += _parsed(str(texts[-1]))
+                continue
+        found.append(statement)
+    return found

@@ -1,0 +1,146 @@
+"""Scoring outside the kernel: hidden cases, what the kernel is told, and what it may send."""
+
+import json
+
+import nbformat
+import pytest
+from conftest import EXERCISES
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lecture_utils.checks import emit
+from lecture_utils.grading import score
+
+TRACED = [e for e in EXERCISES.values() if e.observer not in ("question", "resume")]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def a_secret(tmp_path_factory):
+    """A secret of the tests' own."""
+    before, score.SECRET = score.SECRET, tmp_path_factory.mktemp("secret") / "grading_secret"
+    for cached in (score.secret, score.spec):
+        cached.cache_clear()
+    yield
+    score.SECRET = before
+    for cached in (score.secret, score.spec):
+        cached.cache_clear()
+
+
+def observed(function, name):
+    """What a kernel sends for ``function``, after its way through JSON."""
+    record = emit._KINDS.get(EXERCISES[name].observer, emit._traces)((function,), score.job(name))
+    return json.loads(json.dumps(record))
+
+
+def verdict(function, name):
+    return score._verdict(name, observed(function, name), None)
+
+
+@pytest.mark.parametrize("exercise", TRACED, ids=lambda e: e.name)
+def test_the_reference_gets_everything_and_each_mistake_its_own_credit(exercise):
+    assert verdict(exercise.reference, exercise.name).credit == 1
+    for wrong in exercise.misconceptions:
+        found = verdict(wrong.wrong, exercise.name)
+        assert (found.kind, found.credit) == ("misconception", wrong.credit), wrong.name
+
+
+@pytest.mark.parametrize("name", [e.name for e in TRACED if e.observer != "answer"])
+def test_hidden_cases_follow_the_public_ones_and_depend_on_the_secret(name, monkeypatch, tmp_path):
+    spec, public = score.spec(name), score.public(name)
+    n = len(public["cases"])
+    assert spec["cases"][:n] == public["cases"]
+    assert len(spec["cases"]) > n
+    assert spec["cases"][n:] != public["cases"]
+    monkeypatch.setattr(score, "SECRET", tmp_path / "other")
+    monkeypatch.setattr(score, "secret", score.secret.__wrapped__)
+    assert score.spec.__wrapped__(name)["cases"][n:] != spec["cases"][n:]
+
+
+def test_the_kernel_is_told_inputs_and_no_results():
+    for name, exercise in EXERCISES.items():
+        told = score.job(name)
+        assert set(told) <= {"observer", "cases", "settings", "turn"}
+        if exercise.observer == "resume":
+            assert all("then" not in case for case in told["cases"])
+            again = score.second_turn({0: told}, {0: {"results": ["", ""]}})[0]
+            assert all("seed" not in case and "then" in case for case in again["cases"])
+
+
+def test_who_knows_the_visible_answers_by_heart_gets_nothing():
+    seen = score.public("decay_constant")["cases"]
+    right = {tuple(c["args"].values()): EXERCISES["decay_constant"].reference(*c["args"].values()) for c in seen}
+    found = verdict(lambda *args: right.get(args, 0.0), "decay_constant")
+    assert (found.credit, found.headline) == (0, "agrees in the visible cases, not in the hidden ones")
+    assert not found.evidence
+
+
+def test_what_code_says_about_a_hidden_case_is_not_passed_on():
+    seen = [c["args"] for c in score.public("decay_constant")["cases"]]
+
+    def tells(lr0, lr_end, epochs):
+        if {"lr0": lr0, "lr_end": lr_end, "epochs": epochs} not in seen:
+            raise ValueError(f"the inputs are {lr0} {lr_end} {epochs}")
+        return EXERCISES["decay_constant"].reference(lr0, lr_end, epochs)
+
+    found = verdict(tells, "decay_constant")
+    hidden = score.spec("decay_constant")["cases"][-1]["args"]
+    assert found.credit == 0
+    assert "inputs are" not in str(found)
+    assert str(hidden["lr0"]) not in str(found)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["traces", "entries", "problem", "value", "results", "failed"]), inner, max_size=4),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["adam_step", "learning_rates_used", "save_checkpoint", "minibatches"])
+@settings(max_examples=60, deadline=None)
+@given(record=json_values)
+def test_whatever_a_kernel_sends_there_is_a_verdict_without_credit(name, record):
+    for sent in (record, {"traces": record}, {"results": [record, record]}, {"traces": [{"entries": record}] * 6}):
+        assert score._verdict(name, sent, None).credit == 0
+
+
+def notebook(answer, **more):
+    cells = [nbformat.v4.new_code_cell(source) for source in more.values()]
+    check = nbformat.v4.new_code_cell("check(adam_step)")
+    check.metadata["nbgrader"] = {"grade_id": "adam_step", "grade": True, "locked": True, "solution": False}
+    return nbformat.v4.new_notebook(cells=[*cells, nbformat.v4.new_code_cell(answer), check])
+
+
+OWN = "def adam_step(w, grad, m, r, t, lr, beta1, beta2, eps):\n    optimizer = w - lr * m\n    return helper(optimizer), m, r, t + 1"
+SEEN = {  # how an answer may use the finished rule: its text, other cells
+    "by its name": (OWN.replace("helper", "torch.optim.Adam"), {}),
+    "an alias": (OWN, {"a": "from torch.optim import Adam as helper"}),
+    "inside a helper": (OWN, {"a": "import torch.optim as o\ndef helper(w):\n    return o.AdamW([w])"}),
+    "two helpers away": (OWN, {"a": "def helper(w):\n    return deeper(w)", "b": "def deeper(w):\n    return torch.optim.adam.adam(w)"}),
+    "by getattr": (OWN.replace("helper", 'getattr(torch.optim, "NAdam")'), {}),
+    "the functional form": (OWN, {"a": "from torch.optim.adam import _single_tensor_adam as helper"}),
+    "the course's own": (OWN, {"a": "from lecture_utils.stacked import adam as helper"}),
+    "the sources": (OWN, {"a": "from source.lecture12.rubrics.nb06 import adam_step as helper"}),
+    "eval": (OWN, {"a": "helper = eval('torch.opt' + 'im.Ad' + 'am')"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("answer", SEEN.values(), ids=SEEN)
+def test_the_finished_rule_in_disguise_is_seen(answer):
+    assert score._not_their_own(notebook(answer[0], **answer[1]), "adam_step")
+
+
+def test_an_own_rule_is_not_suspected():
+    others = {"a": "def helper(w):\n    return w", "b": "optimizer = torch.optim.SGD(model.parameters())"}
+    assert not score._not_their_own(notebook(OWN, **others), "adam_step")
+
+
+def test_the_secret_is_made_once_and_only_for_its_owner(tmp_path, monkeypatch):
+    monkeypatch.setattr(score, "SECRET", tmp_path / "grading_secret")
+    first = score.secret.__wrapped__()
+    assert score.secret.__wrapped__() == first
+    assert len(first) >= 32
+    assert (tmp_path / "grading_secret").stat().st_mode & 0o077 == 0
+    (tmp_path / "grading_secret").write_text("short")
+    with pytest.raises(ValueError, match="--force"):
+        score.secret.__wrapped__()
