@@ -31,7 +31,7 @@ class Attack:
     student: str = ""  # an odd id
     review: bool = False  # must be shown to the instructor
     blocked: bool = False  # answers right if what it tries is possible: not even then a matter for review
-    lost: bool = False  # ends the process that grades it, and so is not graded
+    lost: bool = False  # cannot be graded, and its record says why
     stock: bool = False  # tried on stock nbgrader, too
 
 
@@ -786,13 +786,14 @@ attack("ships checks.json", answer=WRONG, folder=file("checks.json", "{}"))
 attack(
     "a link to another's notebook",
     answer=WRONG,
+    lost=True,
     folder=link("00_start_here.ipynb", "__COURSE__/submitted/victim-1/lecture12/00_start_here.ipynb"),
     stock=True,
 )
 attack("a link to the gradebook", answer=RIGHT, points=1, folder=link("data.db", "__COURSE__/gradebook.db"))
 attack("a link to the course", answer=RIGHT, points=1, folder=link("course", "__COURSE__"))
 attack("a link to /dev/zero", answer=RIGHT, points=1, folder=link("zero.txt", "/dev/zero"))
-attack("a link to /dev/zero as notebook", folder=link("00_start_here.ipynb", "/dev/zero"))
+attack("a link to /dev/zero as notebook", lost=True, folder=link("00_start_here.ipynb", "/dev/zero"))
 attack("a link to itself", answer=RIGHT, points=1, folder=link("loop", "loop"))
 attack("a link to its own parent", answer=RIGHT, points=1, folder=link("loop", ".."))
 attack("a named pipe", answer=RIGHT, points=1, folder=lambda f: __import__("os").mkfifo(f / "pipe.ipynb"))
@@ -945,7 +946,7 @@ breakage("nbgrader's metadata is null")(lambda nb: cell(nb)["metadata"].update(n
 breakage("check cell turned to Markdown")(
     lambda nb: (cell(nb).update(cell_type="markdown"), cell(nb).pop("outputs"), cell(nb).pop("execution_count"))
 )
-breakage("answer cell turned to Markdown", points=0)(
+breakage("answer cell turned to Markdown")(
     lambda nb: (
         cell(nb, "gradient_step-answer").update(cell_type="raw"),
         cell(nb, "gradient_step-answer").pop("outputs"),
@@ -1045,7 +1046,7 @@ for name, how in {
     "nested too deep": lambda b: b"[" * 10**6, "random bytes": lambda b: bytes(range(256)) * 99, "of 60 MB": lambda b: b"[" + b"1," * 30_000_000 + b"1]",
     "a merge conflict": lambda b: b.replace(b"{", b"<<<<<<< HEAD\n{", 1), "a zip": lambda b: b"PK\x03\x04" + b,
 }.items():  # fmt: skip
-    attack(f"notebook is {name}", answer=RIGHT, points=0, folder=reencoded(how), stock=name == "bad JSON")
+    attack(f"notebook is {name}", answer=RIGHT, points=0, lost=True, folder=reencoded(how), stock=name == "bad JSON")
 attack("notebook of nbformat 3", answer=RIGHT, points=1, folder=version3)
 attack(
     "notebook of 45 MB",

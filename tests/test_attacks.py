@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+from html.parser import HTMLParser
 from pathlib import Path
 
 import nbformat
@@ -85,7 +86,7 @@ class Outside:
 def students(attacks: list[Attack]) -> dict[str, Attack | None]:
     """Student ids in the order in which they are graded, with victims before, between and after."""
     found: dict[str, Attack | None] = {}
-    step = len(attacks) // (VICTIMS - 1)
+    step = max(1, len(attacks) // (VICTIMS - 1))
     for k, attack in enumerate(attacks):
         if k % step == 0:
             found[f"a{k:03}-victim"] = None
@@ -303,15 +304,28 @@ def test_feedback_pages_hold_no_secret(ours):
     assert {name for name, page in told.items() if leaks(page, ours["hidden"])} == set()
 
 
-DANGEROUS = re.compile(
-    r"<[^>]*?(?:\bon\w+\s*=|javascript:)[^>]*>|<(?:script|iframe|svg|object|embed)\b[^>]*>[^<]*", re.IGNORECASE
-)
+class Dangers(HTMLParser):
+    """Tags of a page that run something and hold the mark, or an attribute that runs something, whoever wrote it."""
+
+    def __init__(self, text: str, mark: str):
+        super().__init__()
+        self.found, self.mark = [], mark
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list) -> None:
+        runs = [n for n, v in attributes if n.startswith("on") or re.match(r"\s*(javascript|data:text)", v or "")]
+        if self.mark in str(attributes) and (runs or tag in ("script", "iframe", "svg", "object", "embed")):
+            self.found.append((tag, attributes))
+
+    def handle_data(self, text: str) -> None:
+        if self.cdata_elem == "script" and self.mark in text:
+            self.found.append(("script", text[:100]))
 
 
 def test_pages_and_graded_notebooks_hold_no_script_of_a_student(ours):
     mark, found = ours["mark"], []
     for name, page in pages(ours["course"]).items():
-        found += [(name, m.group()[:200]) for m in DANGEROUS.finditer(page) if mark in m.group()]
+        found += [(name, danger) for danger in Dangers(page, mark).found]
     for path in (ours["course"] / "autograded").glob("*/*/*.ipynb"):
         for cell in nbformat.read(path, as_version=4).cells:
             outputs = [o for o in cell.get("outputs", []) if "lecture_utils" not in cell.metadata]
@@ -319,7 +333,7 @@ def test_pages_and_graded_notebooks_hold_no_script_of_a_student(ours):
                 (path.parts[-3], o.data.keys()) for o in outputs if set(o.get("data", {})) - {"text/plain", "image/png"}
             ]
             if cell.cell_type != "code":
-                found += [(path.parts[-3], m.group()) for m in DANGEROUS.finditer(cell.source) if mark in m.group()]
+                found += [(path.parts[-3], danger) for danger in Dangers(cell.source, mark).found]
     assert found == []
 
 
@@ -429,8 +443,9 @@ def test_the_harness_sees_a_gain_a_harm_a_leak_and_a_change(tmp_path, monkeypatc
     assert leaks("<p>w = [0.25,<b> -1.5</b>]</p>", hidden) == {"[0.25, -1.5]"}
     assert leaks("<p>1234567890</p>", hidden) == {"1234567890"}
     assert leaks("<p>0.25 and 1.5</p>", hidden) == set()
-    assert DANGEROUS.search("<a href='javascript:x'>")
-    assert not DANGEROUS.search("&lt;script&gt;")
+    bad = ["<a href='javascript:mark'>", "<img src=x onerror=mark>", "<script>mark</script>", "<svg id=mark>"]
+    assert all(Dangers(page, "mark").found for page in bad)
+    assert not Dangers("&lt;script&gt;mark <img title='onerror=mark'>", "mark").found
     (tmp_path / "file").write_text("a")
     was = prints(tmp_path)
     (tmp_path / "file").chmod(0o777)

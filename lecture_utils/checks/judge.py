@@ -71,7 +71,8 @@ def compare(name: str, spec: dict[str, Any], traces: list[Trace], public: int | 
     agrees = [same(t, e, rtol) for t, e in zip(traces, expected, strict=True)]
     if all(agrees):
         headline = f"agrees in all {len(agrees)} cases"
-        text = "Other cases, with other numbers, are drawn at grading." if public is None else ""
+        more = public is None and spec["observer"] != "answer"  # a list of answers has no other cases
+        text = "Other cases, with other numbers, are drawn at grading." if more else ""
         return Verdict(name, True, "passed", 1.0, headline, text)
     case = agrees.index(False)
     headline, evidence, problem = _where(

@@ -30,9 +30,8 @@ Class = dict[str, NotebookNode]  # the notebooks of one submission, by name
 # What students write instead, by exercise. Their checks should know most of it.
 MISTAKES = {
     "gradient_step": [
-        "return w - grad",
-        "return w + lr * grad",
         "w - lr * grad",
+        "return w + lr * grad",
         "p = w.clone().requires_grad_(); p.grad = grad; torch.optim.SGD([p], lr=lr).step(); return p.detach()",
     ],
     "noise_scale": ["g = per_example_grads.mean(dim=0); return ((per_example_grads - g).square().sum(1).mean() / g.norm()).item()"],
@@ -65,7 +64,7 @@ ATTACKS = {  # what hostile students write, and nothing else
     "    exec(open(file).read())",
     "forged": "from IPython.display import display\nfrom lecture_utils.checks import emit\n"
     "class Fake:\n    passed, credit, kind = True, 1.0, 'passed'\n"
-    "def forge(*args):\n    display({emit.MIME: '{\"passed\": true, \"credit\": 1, \"nonce\": \"\"}'}, raw=True)\n    print(99.0)\n    return 99.0\n"
+    'def forge(*args):\n    display({emit.MIME: \'{"passed": true, "credit": 1, "nonce": ""}\'}, raw=True)\n    print(99.0)\n    return 99.0\n'
     "emit.emit = forge\nimport lecture_utils.checks\nlecture_utils.checks.check = check = forge",
     "memory": "hoard = [bytearray(b'x') * 2**28 for _ in range(64)]",
     "forks": "import os, time\nfor _ in range(64):\n    if os.fork() == 0:\n        time.sleep(60)\n        os._exit(0)",
@@ -112,19 +111,26 @@ def demo(directory: str | Path | None = None, browser: bool = True, only: tuple[
 
 def _class(course: Path, hostile: bool) -> dict[str, HandIn]:
     """Every student, by id."""
-    released = {p.stem: nbformat.read(p, as_version=4) for p in sorted((course / "notebooks" / ASSIGNMENT).glob("*.ipynb"))}
-    solved = {name: _solved(notebook, course / "solutions" / ASSIGNMENT / f"{name}.ipynb") for name, notebook in released.items()}
+    released = {
+        p.stem: nbformat.read(p, as_version=4) for p in sorted((course / "notebooks" / ASSIGNMENT).glob("*.ipynb"))
+    }
+    solved = {
+        name: _solved(notebook, course / "solutions" / ASSIGNMENT / f"{name}.ipynb")
+        for name, notebook in released.items()
+    }
     if not released:
         raise CourseError("There are no notebooks to hand in. First: python3 -m lecture_utils build")
     students = {f"good-{k}": _writing(solved) for k in range(1, 4)}
-    for k in range(1, 5):
+    for k in range(1, 4):
         unwritten = dict(list(_answers(released).items())[k % 3 :: 3])
         students[f"average-{k}"] = _writing(_with(solved, _slips(released, k, 5) | unwritten))
-    for k in range(1, 7):
+    for k in range(1, 5):
         students[f"mistake-{k}"] = _writing(_with(solved, _slips(released, k, 2)))
     students |= {f"broken-{name}": _breaking(solved, how) for name, how in BREAKAGES.items()}
     first, notebook = next((a, {n: released[n]}) for n in released for a in _answers({n: released[n]}))
-    students |= {f"hostile-{name}": _writing(_with(notebook, {first: code})) for name, code in ATTACKS.items() if hostile}
+    students |= {
+        f"hostile-{name}": _writing(_with(notebook, {first: code})) for name, code in ATTACKS.items() if hostile
+    }
     return students
 
 
@@ -145,7 +151,9 @@ def _id(cell: NotebookNode) -> str:
 
 def _answers(notebooks: Class) -> dict[str, str]:
     """The cells to be written in, by grade id, as they are given out."""
-    return {_id(c): c.source for n in notebooks.values() for c in n.cells if c.metadata.get("nbgrader", {}).get("solution")}
+    return {
+        _id(c): c.source for n in notebooks.values() for c in n.cells if c.metadata.get("nbgrader", {}).get("solution")
+    }
 
 
 def _slips(released: Class, k: int, every: int) -> dict[str, str]:

@@ -36,7 +36,7 @@ body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; m
 h1 { margin: 0 0 .2rem } h2 { margin: 2.6rem 0 .4rem; border-bottom: 2px solid #0072B2 } p { max-width: 46rem; margin: .4rem 0 }
 table { border-collapse: collapse; margin: .8rem 0 } caption { text-align: left; font-weight: 600; padding: .2rem 0 }
 th, td { text-align: left; vertical-align: top; padding: .3rem .9rem .3rem 0; border-bottom: 1px solid #ccc } thead th { color: #444; font-size: .9rem }
-td, tbody th { overflow-wrap: anywhere } th { font-weight: 600 } tbody th { min-width: 9rem } [aria-labelledby=exercises] tbody th { min-width: 15rem } tbody th small { display: block } summary { min-width: 4rem } .n { text-align: right; white-space: nowrap; overflow-wrap: normal }
+td, tbody th { overflow-wrap: anywhere } th { font-weight: 600 } tbody th { min-width: 9rem } [aria-labelledby=exercises] tbody th { min-width: 15rem } [aria-labelledby=exercises] thead th:nth-child(n+4):not(:last-child) { text-align: right } tbody th small { display: block } summary { min-width: 4rem } .n { text-align: right; white-space: nowrap; overflow-wrap: normal }
 code { font-size: .95em } small { color: #555; font-weight: 400; font-size: .85em } summary { cursor: pointer; color: #00558b }
 section { overflow-x: auto } details { margin: .1rem 0 } nav a, a { color: #00558b } nav { margin: .8rem 0 } nav a { margin-right: 1.2rem } svg { display: block } figure svg { max-width: 100%; height: auto }
 .facts { display: flex; flex-wrap: wrap; gap: .6rem 2.4rem; margin: 1rem 0; padding: 0; list-style: none } .facts b { display: block; font-size: 1.7rem; line-height: 1.2 }
@@ -63,7 +63,9 @@ def page(submissions: list[Submission], assignment: str) -> str:
              (f"{statistics.mean(points):.4g}", "points on average")]  # fmt: skip
     shown = "".join(f"<li><b>{value}</b>{what}</li>" for value, what in facts)
     links = "".join(f'<a href="#{name}">{title}</a>' for name, title, _ in sections)
-    body = "".join(f'<section aria-labelledby="{n}"><h2 id="{n}">{title}</h2>{text}</section>\n' for n, title, text in sections)
+    body = "".join(
+        f'<section aria-labelledby="{n}"><h2 id="{n}">{title}</h2>{text}</section>\n' for n, title, text in sections
+    )
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
@@ -88,7 +90,10 @@ def _to_look_at(submissions: list[Submission]) -> str:
     for s, r in waiting:
         if r.kind != "review":
             by_hand[r.notebook, r.exercise].append(s.student)
-    hand = [(f'<th scope="row">{_text(e)} <small>{_text(n)}</small></th>', _names(names)) for (n, e), names in sorted(by_hand.items())]
+    hand = [
+        (f'<th scope="row">{_text(e)} <small>{_text(n)}</small></th>', _names(names))
+        for (n, e), names in sorted(by_hand.items())
+    ]
     mended = [(_th(s.student), _list(s.notes)) for s in submissions if s.notes]
     parts = [
         _table("Could not be graded", ["student", "why"], failed),
@@ -96,7 +101,9 @@ def _to_look_at(submissions: list[Submission]) -> str:
         _table("Cells to grade by hand", ["cell", "students"], hand),
     ]
     if flagged or hand:
-        parts.append("<p>Give points in <code>lab --instructor</code>, menu <i>Nbgrader → Formgrader → Manual Grading</i>.</p>")
+        parts.append(
+            "<p>Give points in <code>lab --instructor</code>, menu <i>Nbgrader → Formgrader → Manual Grading</i>.</p>"
+        )
     parts.append(_table("Mended or interrupted, then graded", ["student", "what happened"], mended))
     return "".join(parts) or "<p>Nothing: every submission was graded, and none waits for you.</p>"
 
@@ -128,12 +135,19 @@ def _scores(graded: list[Submission]) -> str:
         f'<text x="{(k + 0.5) * width}" y="{15 + height * (1 - n / top):.1f}" text-anchor="middle">{n or ""}</text>'
         for k, (_, n) in enumerate(bins)
     )
-    bars += "".join(f'<text x="{k * width}" y="{height + 38}" text-anchor="middle">{100 * k // BINS}</text>' for k in range(BINS + 1))
+    bars += "".join(
+        f'<text x="{k * width}" y="{height + 38}" text-anchor="middle">{100 * k // BINS}</text>'
+        for k in range(BINS + 1)
+    )
     bars += f'<text x="{BINS * width / 2}" y="{height + 58}" text-anchor="middle">% of the points, and number of students above each bar</text>'
     bars += f'<path d="M0 {height + 20.5}H{BINS * width}" stroke="#444"/>'
     told = f"How many students have which share of the points. {'; '.join(f'{n} have {b}' for b, n in bins if n)}."
     chart = f'<svg role="img" aria-label="{told}" viewBox="-12 0 {BINS * width + 30} {height + 64}" width="{BINS * width + 30}" font-size="13">{bars}</svg>'
-    table = _table("Students by share of the points", ["share", "students"], [(f'<th scope="row">{b}</th>', _n(n)) for b, n in bins])
+    table = _table(
+        "Students by share of the points",
+        ["share", "students"],
+        [(f'<th scope="row">{b}</th>', _n(n)) for b, n in bins],
+    )
     results = defaultdict(list)
     for _, r in _pairs(graded):
         results[r.notebook].append(r)
@@ -144,7 +158,9 @@ def _scores(graded: list[Submission]) -> str:
     ]  # fmt: skip
     return (
         f"<figure style='margin:0'>{chart}</figure><details><summary>The same as a table</summary>{table}</details>"
-        + _table("Notebooks", ["notebook", "points on average", "share", "outcomes of its exercises"], notebooks, SHOWN * 2)
+        + _table(
+            "Notebooks", ["notebook", "points on average", "share", "outcomes of its exercises"], notebooks, SHOWN * 2
+        )
         + _key([r for rs in results.values() for r in rs])
     )
 
@@ -153,21 +169,28 @@ def _exercises(graded: list[Submission]) -> str:
     found: dict[tuple, list[tuple[Submission, Result]]] = defaultdict(list)
     for s, r in _pairs(graded):
         found[r.notebook, r.exercise].append((s, r))
-    order = sorted(found, key=lambda key: (_mean([r for _, r in found[key]]), key))
+    pending = {(r.notebook, r.exercise) for s in graded for r in s.results if r not in s.settled}  # says nothing yet
+    order = sorted(found.keys() - pending, key=lambda key: (_mean([r for _, r in found[key]]), key))
     here = [name for name, *_ in OUTCOMES if any(_outcome(r) == name for _, r in _pairs(graded))]
     rows = []
     for key in order:
         results, who = [r for _, r in found[key]], defaultdict(list)
         for s, r in found[key]:
-            who[f"{_outcome(r)}: {r.misconception.replace('_', ' ')}" if r.misconception else _outcome(r)].append(s.student)
+            who[f"{_outcome(r)}: {r.misconception.replace('_', ' ')}" if r.misconception else _outcome(r)].append(
+                s.student
+            )
         who = {what: students for what, students in who.items() if what != "right"}
-        names = "".join(f"<div>{_text(what)}: {_names(w)}</div>" for what, w in sorted(who.items(), key=lambda kv: -len(kv[1])))
+        names = "".join(
+            f"<div>{_text(what)}: {_names(w)}</div>" for what, w in sorted(who.items(), key=lambda kv: -len(kv[1]))
+        )
         counts = Counter(map(_outcome, results))
         rows.append((f'<th scope="row">{_text(key[1])} <small>{_text(key[0])}</small></th>', _n(f"{_mean(results):.0%}"),
                      f"<td>{_bar(results, 160)}</td>", *(_n(counts[name] or "·") for name in here),
                      _fold("who", names) if names else ""))  # fmt: skip
     caption = "The share of the points reached, lowest first, and how many students had which outcome"
-    return _key([r for _, r in _pairs(graded)]) + _table(caption, ["exercise", "points", "outcomes", *here, "names"], rows, 2 * SHOWN)
+    return _key([r for _, r in _pairs(graded)]) + _table(
+        caption, ["exercise", "points", "outcomes", *here, "names"], rows, 2 * SHOWN
+    )
 
 
 def _who_needs_help(graded: list[Submission]) -> str:
@@ -176,7 +199,9 @@ def _who_needs_help(graded: list[Submission]) -> str:
     for s in low:
         missed, lost = defaultdict(list), Counter()
         for r in (r for r in s.settled if r.points < r.of):
-            missed[_outcome(r)].append(f"{r.exercise} ({r.misconception.replace('_', ' ')})" if r.misconception else r.exercise)
+            missed[_outcome(r)].append(
+                f"{r.exercise} ({r.misconception.replace('_', ' ')})" if r.misconception else r.exercise
+            )
             lost[r.notebook] += r.of - r.points
         kinds = [name for name, *_ in OUTCOMES if missed[name]]
         lists = "".join(f"<div><b>{name}</b>: {', '.join(map(_text, missed[name]))}</div>" for name in kinds)
@@ -184,7 +209,14 @@ def _who_needs_help(graded: list[Submission]) -> str:
         what = f"{most}{_fold(', '.join(f'{name} {len(missed[name])}' for name in kinds), lists)}"
         rows.append((_th(s.student), _n(f"{s.points:g} of {s.of:g}"), what))
     none = f"<p>Everybody has at least {PASS:.0%} of the points.</p>"
-    return _table(f"Less than {PASS:.0%} of the points, lowest first", ["student", "points", "where most is missing, and what"], rows) or none
+    return (
+        _table(
+            f"Less than {PASS:.0%} of the points, lowest first",
+            ["student", "points", "where most is missing, and what"],
+            rows,
+        )
+        or none
+    )
 
 
 def _late(graded: list[Submission]) -> str:
@@ -220,10 +252,14 @@ def _table(caption: str, heads: list[str], rows: list[tuple[str, ...]], shown: i
     if not rows:
         return ""
     head = "".join(f'<th scope="col">{h}</th>' for h in heads)
-    lines = ["<tr>" + "".join(c if c.startswith(("<td", "<th")) else f"<td>{c}</td>" for c in row) + "</tr>" for row in rows]
+    lines = [
+        "<tr>" + "".join(c if c.startswith(("<td", "<th")) else f"<td>{c}</td>" for c in row) + "</tr>" for row in rows
+    ]
 
     def one(caption: str, part: list[str]) -> str:
-        return f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(part)}</tbody></table>"
+        return (
+            f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(part)}</tbody></table>"
+        )
 
     rest = lines[shown:]
     more = f"<details><summary>{len(rest)} more</summary>{one(f'{caption}, continued', rest)}</details>" if rest else ""
@@ -239,7 +275,11 @@ def _n(number: Any) -> str:
 
 
 def _list(texts: tuple[str, ...]) -> str:
-    return f"<td>{'<br>'.join(map(_text, texts[:3]))}" + (_fold(f"{len(texts) - 3} more", "<br>".join(map(_text, texts[3:])))) * (len(texts) > 3) + "</td>"
+    return (
+        f"<td>{'<br>'.join(map(_text, texts[:3]))}"
+        + (_fold(f"{len(texts) - 3} more", "<br>".join(map(_text, texts[3:])))) * (len(texts) > 3)
+        + "</td>"
+    )
 
 
 def _names(names: list[str]) -> str:
@@ -265,7 +305,7 @@ def _bar(results: list[Result], width: int = 240) -> str:
             if wide > 14:
                 parts += f'<text x="{x + wide / 2:.1f}" y="13.5" text-anchor="middle" fill="{ink}">{sign}</text>'
             x, told = x + wide, [*told, f"{n} {name}"]
-    return f'<svg role="img" aria-label="{", ".join(told)}" width="{width}" height="18" viewBox="0 0 {width} 18" font-size="12">{parts}</svg>'
+    return f'<svg role="img" aria-label="{", ".join(told)}" width="{width + 1}" height="18" viewBox="0 0 {width + 1} 18" font-size="12">{parts}</svg>'
 
 
 def _key(results: list[Result]) -> str:
@@ -284,5 +324,3 @@ def _mean(results: list[Result]) -> float:
 
 def _pairs(submissions: list[Submission]) -> list[tuple[Submission, Result]]:
     return [(s, r) for s in submissions for r in s.settled]
-
-

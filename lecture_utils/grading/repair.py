@@ -88,9 +88,11 @@ def tidy(folder: Path, names: dict[str, list[Wanted]] | None = None) -> list[str
 
     for path in sorted(folder.rglob("*")):
         mode = path.lstat().st_mode if path.is_symlink() or path.exists() else None
-        if mode is None or stat.S_ISDIR(mode):
+        if mode is not None and stat.S_ISDIR(mode) and path.suffix == ".ipynb":
+            set_aside(path, "it is a folder with the name of a notebook")
+        elif mode is None or stat.S_ISDIR(mode):
             continue
-        if stat.S_ISLNK(mode) or not stat.S_ISREG(mode):
+        elif stat.S_ISLNK(mode) or not stat.S_ISREG(mode):
             set_aside(path, "it is a link or a device, not a file")
         elif path.stat().st_size > LARGEST_FILE:
             set_aside(path, f"it is larger than {LARGEST_FILE // 2**20} MB")

@@ -25,6 +25,7 @@ class Result:
     message: str = ""
     waiting: bool = False  # for a person
 
+
 @dataclass(frozen=True)
 class Submission:
     """One student. ``late`` and ``seconds`` (of grading) are seconds, ``error`` is why it could not be graded."""
@@ -74,7 +75,9 @@ def report(assignment: str = "lecture12", db: str | None = None, root: Path = RO
         try:
             submissions = collect(gradebook, assignment, root)
         except MissingEntry:
-            raise CourseError(f"Nothing is graded of {assignment!r}: python3 -m lecture_utils grade {assignment}") from None
+            raise CourseError(
+                f"Nothing is graded of {assignment!r}: python3 -m lecture_utils grade {assignment}"
+            ) from None
         CsvExportPlugin(to=str(root / "grades.csv")).export(gradebook)
     folder = root / "report"
     folder.mkdir(exist_ok=True)
@@ -93,7 +96,9 @@ def collect(gradebook: Any, assignment: str, root: Path) -> list[Submission]:
 
     known = gradebook.find_assignment(assignment)
     most = {(n.name, c.name): c.max_score for n in known.notebooks for c in [*n.grade_cells, *n.task_cells]}
-    records = {r["student"]: r for p in (root / "autograded" / ".records" / assignment).glob("*.json") if (r := _json(p))}
+    records = {
+        r["student"]: r for p in (root / "autograded" / ".records" / assignment).glob("*.json") if (r := _json(p))
+    }
     # One query: the attributes of nbgrader's objects would ask the database for each of some ten thousand grades.
     query = gradebook.db.query(
         SubmittedAssignment.student_id, Notebook.name, BaseCell.name, Grade.score, Grade.manual_score, Grade.needs_manual_grade
@@ -117,7 +122,10 @@ def collect(gradebook: Any, assignment: str, root: Path) -> list[Submission]:
             results.append(Result(notebook, exercise, points, most[notebook, exercise], kind,
                                   str(found.get("misconception") or ""), text, bool(waiting and graded[notebook])))  # fmt: skip
         runs = {name: g[""] for name, g in graded.items() if g}
-        notes = [*record.get("notes", []), *(f"{n}: {t}" for n, r in sorted(runs.items()) for k in ("repairs", "notes") for t in r.get(k, []))]
+        notes = [
+            *record.get("notes", []),
+            *(f"{n}: {t}" for n, r in sorted(runs.items()) for k in ("repairs", "notes") for t in r.get(k, [])),
+        ]
         notes = list(dict.fromkeys(notes))  # what happened again in another run of the notebook, once
         submissions[student.id] = Submission(
             student.id, tuple(results), ", ".join(filter(None, [student.last_name, student.first_name])),
@@ -125,7 +133,9 @@ def collect(gradebook: Any, assignment: str, root: Path) -> list[Submission]:
             record.get("seconds") or sum(r.get("seconds", 0) for r in runs.values()), record.get("error", ""), tuple(notes),
         )  # fmt: skip
     for student, r in records.items():  # those that the gradebook has never seen
-        submissions.setdefault(student, Submission(student, seconds=r["seconds"], error=r["error"], notes=tuple(r["notes"])))
+        submissions.setdefault(
+            student, Submission(student, seconds=r["seconds"], error=r["error"], notes=tuple(r["notes"]))
+        )
     return [submissions[student] for student in sorted(submissions)]
 
 
@@ -136,7 +146,9 @@ def _verdicts(path: Path) -> dict[str, dict] | None:
     found = {"": notebook["metadata"].get("lecture_utils", {})}
     for cell in notebook["cells"]:
         entry = cell["metadata"].get("nbgrader", {})
-        if entry.get("locked") and "lecture_utils" in cell["metadata"]:  # in their own cells students write what they like
+        if (
+            entry.get("locked") and "lecture_utils" in cell["metadata"]
+        ):  # in their own cells students write what they like
             found[entry["grade_id"]] = cell["metadata"]["lecture_utils"]
     return found
 

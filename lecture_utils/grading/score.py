@@ -99,7 +99,7 @@ class Review(NbGraderPreprocessor):
 
 
 _SCRIPT_LINK = re.compile(  # as a browser reads it: blanks and control characters do not count; a backslash is Markdown's
-    "(?:" + "|".join(r"[\x00-\x20\\]*".join(scheme) for scheme in ("javascript:", "vbscript:", "data:text", "data:app", "data:image/svg")) + ")", re.IGNORECASE
+    "(?:" + "|".join(r"[\x00-\x20\\]*".join(scheme) for scheme in ("javascript:", "vbscript:", "data:text", "data:app", "data:image/svg", "attachment:")) + ")", re.IGNORECASE
 )
 
 
@@ -154,7 +154,7 @@ def spec(name: str) -> dict[str, Any]:
     if exercise.observer == "resume":  # the same cases from other seeds: what is recorded of them holds for any
         cases = [c | {k: random.randrange(2**31) for k in ("seed", "fresh", "then")} for c in seen["cases"]]
         return seen | {"cases": cases}
-    if exercise.observer == "answer":  # has no cases to hide
+    if exercise.observer in ("answer", "question"):  # has no cases to hide
         return seen
     hidden = record(exercise, seed=f"{secret()} {name}")
     both = {key: seen[key] + hidden[key] for key in ("cases", "reference")}
