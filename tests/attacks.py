@@ -951,7 +951,7 @@ breakage("answer cell turned to Markdown")(
         cell(nb, "gradient_step-answer").update(cell_type="raw"),
         cell(nb, "gradient_step-answer").pop("outputs"),
         cell(nb, "gradient_step-answer").pop("execution_count"),
-    ),
+    )
 )
 breakage("check source edited", answer=WRONG, points=0, stock=True)(lambda nb: cell(nb).update(source="1.0"))
 breakage("check source edited, right answer")(lambda nb: cell(nb).update(source="check(other)"))

@@ -101,7 +101,9 @@ c.CourseDirectory.ignore = [".ipynb_checkpoints", "__pycache__", "*.pyc", "*.py"
 c.ClearSolutions.code_stub = {"python": "# YOUR CODE HERE\\nraise NotImplementedError()"}
 c.Execute.timeout = 120  # the default of 30 s is too short for some notebooks on a busy machine
 """
-ADAM = "def adam_step(w, grad, m, r, t, lr, beta1, beta2, eps):\n    t = t + 1\n    m = beta1 * m + (1 - beta1) * grad\n"
+ADAM = (
+    "def adam_step(w, grad, m, r, t, lr, beta1, beta2, eps):\n    t = t + 1\n    m = beta1 * m + (1 - beta1) * grad\n"
+)
 ADAM += "    r = beta2 * r + (1 - beta2) * grad**2\n    return w - lr * m / (r.sqrt() + eps), m, r, t"
 HONEST = {"right": {}, "mistake": {"adam_step-answer": ADAM}, "empty": None}
 

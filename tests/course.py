@@ -15,7 +15,16 @@ STUB = "# YOUR CODE HERE\nraise NotImplementedError()"
 def copy_course(folder, *notebooks):
     """The course in ``folder``; with only those notebooks whose numbers are given, for example "00"."""
     ignore = shutil.ignore_patterns(
-        ".git", ".venv", "*.egg-info", "submitted", "autograded", "feedback", "report", "gradebook.db*", "grading_secret", "tests"
+        ".git",
+        ".venv",
+        "*.egg-info",
+        "submitted",
+        "autograded",
+        "feedback",
+        "report",
+        "gradebook.db*",
+        "grading_secret",
+        "tests",
     )
     shutil.copytree(ROOT, folder, ignore=ignore)
     for path in [p for part in ("source", "notebooks", "solutions") for p in (folder / part / "lecture12").iterdir()]:
@@ -30,7 +39,11 @@ def copy_course(folder, *notebooks):
 def run(course, *command, check=True, **environment):
     """A command of the course in its folder."""
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", *command], cwd=course, capture_output=True, text=True, env={**tools(), **environment}
+        [sys.executable, "-W", "ignore", "-m", *command],
+        cwd=course,
+        capture_output=True,
+        text=True,
+        env={**tools(), **environment},
     )
     assert not check or done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
     return done

@@ -106,7 +106,9 @@ def test_a_locked_database_is_waited_for(course, graded):
     lock = sqlite3.connect(course / "gradebook.db", isolation_level=None)
     lock.execute("BEGIN EXCLUSIVE")
     command = [sys.executable, "-W", "ignore", "-m", "lecture_utils", "grade", "--no-feedback"]
-    waiting = subprocess.Popen(command, cwd=course, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=tools())
+    waiting = subprocess.Popen(
+        command, cwd=course, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=tools()
+    )
     with pytest.raises(subprocess.TimeoutExpired):
         waiting.wait(8)
     lock.execute("ROLLBACK")
@@ -158,7 +160,10 @@ def test_plain_nbgrader_gives_the_same_scores(course, graded):
     run(course, "lecture_utils", "grade", "--no-feedback", "--student", "s0")
     run(course, "nbgrader", "autograde", "lecture12")
     assert scores(course) == scores(graded)
-    kinds = [c.metadata.lecture_utils.kind for c in checks(course / "autograded" / "s1" / "lecture12" / "00_start_here.ipynb")]
+    kinds = [
+        c.metadata.lecture_utils.kind
+        for c in checks(course / "autograded" / "s1" / "lecture12" / "00_start_here.ipynb")
+    ]
     assert kinds == ["misconception"]
 
 

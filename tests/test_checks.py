@@ -201,11 +201,7 @@ BAD = {
     "integers": (lambda w, grad, delta, lr, alpha: (w.long(), delta), "dtype", "is int64"),
     "nan": (lambda w, grad, delta, lr, alpha: (w / 0 * 0, delta), "nonfinite", "nan or inf"),
     "generator": (generator_for_tuple, "generator", "not `yield`"),
-    "too few arguments": (
-        lambda w, grad, delta, lr: (w, delta),
-        "arity",
-        "but yours takes (w, grad, delta, lr)",
-    ),
+    "too few arguments": (lambda w, grad, delta, lr: (w, delta), "arity", "but yours takes (w, grad, delta, lr)"),
     "too many arguments": (lambda w, grad, delta, lr, alpha, beta: w, "arity", "5 arguments"),
     "three results": (lambda w, grad, delta, lr, alpha: (w, delta, lr), "too_many", "2 things, (w, delta)"),
     "text": (lambda w, grad, delta, lr, alpha: ("w", delta), "type", "of type str"),

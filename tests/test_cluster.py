@@ -58,7 +58,15 @@ def dask(tmp_path_factory):
     start = [sys.executable, "-W", "ignore", "-m", "distributed.cli"]
     with (folder / "log").open("w") as log:
         quiet = {"cwd": folder, "stdout": log, "stderr": log, "env": tools()}
-        scheduler = [*start[:-1], "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
+        scheduler = [
+            *start[:-1],
+            "distributed.cli.dask_scheduler",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--no-dashboard",
+        ]
         programs.append(subprocess.Popen(scheduler, **quiet))
         worker = [*start[:-1], "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-dashboard"]
         programs += [subprocess.Popen([*worker, "--name", f"w{k}"], **quiet) for k in range(2)]

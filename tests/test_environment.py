@@ -19,11 +19,7 @@ def course(tmp_path, monkeypatch):
     for name in ("requirements.txt", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path / name)
     monkeypatch.setattr(environment, "ROOT", tmp_path)
-    for name, path in {
-        "VENV": ".venv",
-        "STAMP": ".venv/lecture_utils.stamp",
-        "LOG": ".venv/setup.log",
-    }.items():
+    for name, path in {"VENV": ".venv", "STAMP": ".venv/lecture_utils.stamp", "LOG": ".venv/setup.log"}.items():
         monkeypatch.setattr(environment, name, tmp_path / path)
     monkeypatch.setattr(environment, "missing", lambda test=False: ["torch==0"])
     return tmp_path
@@ -107,10 +103,7 @@ def test_interrupted_setup_is_finished_by_the_next_start(course, monkeypatch):
 @pytest.mark.parametrize(
     ("output", "advice"),
     [
-        (
-            "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device",
-            "disk is full",
-        ),
+        ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "disk is full"),
         (
             "WARNING: Retrying after connection broken by 'NewConnectionError('…')'\n"
             "ERROR: No matching distribution found for torch==2.13.0",
@@ -153,17 +146,9 @@ def test_setup_code_is_read_by_an_old_python_and_needs_nothing_installed(file):
 
 def test_an_unknown_command_or_notebook_is_an_error():
     command = [sys.executable, "-m", "lecture_utils"]
-    for arguments, sentence in {
-        ("bild",): "invalid choice",
-        ("build", "99"): "No source starts with 99",
-    }.items():
+    for arguments, sentence in {("bild",): "invalid choice", ("build", "99"): "No source starts with 99"}.items():
         run = subprocess.run(
-            [*command, *arguments],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-            env=dict(os.environ),
+            [*command, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, env=dict(os.environ)
         )
         assert run.returncode
         assert sentence in run.stderr

@@ -125,13 +125,7 @@ def test_bundle_holds_what_students_need_and_nothing_else(tmp_path):
     assert {"README.md", "requirements.txt", "pyproject.toml", "lecture_utils/__main__.py"} <= names
     assert {f"notebooks/lecture12/{n.name}" for n in NOTEBOOKS} <= names
     for name in names:
-        assert name.split("/")[0] in {
-            "README.md",
-            "requirements.txt",
-            "pyproject.toml",
-            "lecture_utils",
-            "notebooks",
-        }
+        assert name.split("/")[0] in {"README.md", "requirements.txt", "pyproject.toml", "lecture_utils", "notebooks"}
         assert not re.search(r"rubric|solution|\.pyc|hidden", name), name
     first = target.read_bytes()
     bundle.write(target)

@@ -115,9 +115,7 @@ def test_a_wrong_rule_is_told_what_it_looks_like_and_a_right_one_passes(page):
 
 def test_a_misspelt_name_is_explained(page):
     write_cell(
-        page,
-        "def velocity_weights",
-        "def velocity_weight(alpha, steps):\n    return None\n\n\ndel velocity_weights",
+        page, "def velocity_weights", "def velocity_weight(alpha, steps):\n    return None\n\n\ndel velocity_weights"
     )
     run_cell(page, "def velocity_weight")
     run_cell(page, "check(velocity_weights)")

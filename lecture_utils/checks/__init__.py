@@ -7,16 +7,6 @@ from lecture_utils.checks.judge import Verdict, judge
 from lecture_utils.checks.notebook import CheckFailed, check, explain_errors, passed, scoreboard
 from lecture_utils.checks.quiz import ask, check_answer, judge_question
 
-__all__ = [
-    "CheckFailed",
-    "Verdict",
-    "ask",
-    "check",
-    "check_answer",
-    "judge",
-    "judge_question",
-    "passed",
-    "scoreboard",
-]
+__all__ = ["CheckFailed", "Verdict", "ask", "check", "check_answer", "judge", "judge_question", "passed", "scoreboard"]
 
 explain_errors()

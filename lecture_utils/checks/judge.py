@@ -91,7 +91,9 @@ def compare(name: str, spec: dict[str, Any], traces: list[Trace], public: int | 
     if problem:
         return Verdict(name, False, problem[0], 0.0, headline, problem[1], None, evidence)
     text = "This is none of the usual slips. "
-    text += "Redo the case below by hand, and compare line by line." if evidence else "Which kinds of input differ there?"
+    text += (
+        "Redo the case below by hand, and compare line by line." if evidence else "Which kinds of input differ there?"
+    )
     return Verdict(name, False, "different", 0.0, headline, text, None, evidence)
 
 

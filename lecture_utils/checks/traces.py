@@ -110,7 +110,11 @@ def decode(data: dict[str, Any]) -> Trace:
 
 def from_numbers(numbers: Any, dtype: str = "float64") -> torch.Tensor:
     """Nested lists from JSON as a tensor."""
-    return torch.tensor(numbers) if isinstance(numbers, bool) else torch.tensor(_floats(numbers), dtype=getattr(torch, dtype))
+    return (
+        torch.tensor(numbers)
+        if isinstance(numbers, bool)
+        else torch.tensor(_floats(numbers), dtype=getattr(torch, dtype))
+    )
 
 
 def _name(dtype: torch.dtype) -> str:

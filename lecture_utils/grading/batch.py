@@ -185,7 +185,9 @@ def grade_one(job: Job) -> dict[str, Any]:
     stage = _stages(job.root) / _place()
     try:
         if glob.escape(job.student) != job.student or not job.student.isprintable():
-            raise CourseError("nbgrader takes * ? [ and line breaks in a student's name for patterns: rename the folder")
+            raise CourseError(
+                "nbgrader takes * ? [ and line breaks in a student's name for patterns: rename the folder"
+            )
         api = nbgrader_api(job.root, job.db, job.sandboxed, job.cell_seconds, job.submission_seconds)
         from lecture_utils.grading.repair import tidy, wanted_cells
 
@@ -243,7 +245,9 @@ def _first_error(log: str) -> str:
 
 
 @cache
-def nbgrader_api(root: str, db: str | None, sandboxed: bool = True, cell_seconds: int = 60, submission_seconds: int = 600) -> Any:
+def nbgrader_api(
+    root: str, db: str | None, sandboxed: bool = True, cell_seconds: int = 60, submission_seconds: int = 600
+) -> Any:
     """nbgrader, with the configuration of the course in ``root``. Made once per process and settings."""
     # jsonschema would build 35 parsers for kinds of text that notebooks do not have: 1.7 s. Without it, it goes on.
     sys.modules.setdefault("rfc3987_syntax", None)

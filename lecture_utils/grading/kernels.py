@@ -138,7 +138,9 @@ class GradingChannel(AsyncZMQSocketChannel):
     async def get_msg(self, timeout: float | None = None) -> dict[str, Any]:
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            await asyncio.sleep(0)  # a message that is there already is no reason to wait: time limits would never be looked at
+            await asyncio.sleep(
+                0
+            )  # a message that is there already is no reason to wait: time limits would never be looked at
             left = None if deadline is None else max(0, int(1000 * (deadline - time.monotonic())))
             if not await self.socket.poll(left):
                 raise Empty

@@ -59,7 +59,9 @@ class Observe(Execute):
             checks = check_cells(nb)
             jobs = {i: score.job(name) for i, name in checks.items() if score.job(name)}
             records = self._both_turns(nb, jobs, sources)
-            if spoken := {i: score.job(checks[i], hidden=False) for i, r in records.items() if score.speaks(checks[i], r)}:
+            if spoken := {
+                i: score.job(checks[i], hidden=False) for i, r in records.items() if score.speaks(checks[i], r)
+            }:
                 told = self._both_turns(nb, spoken, sources, hidden=False)
                 records |= {i: score.in_other_words(checks[i], records[i], told.get(i)) for i in spoken}
         finally:
@@ -106,7 +108,9 @@ class Observe(Execute):
                 if cell.cell_type != "code" or i in deadly or (i in checks and (i not in jobs or i in records)):
                     continue
                 if time.monotonic() > self._deadline:
-                    self._notes.append(f"the time limit of {self.submission_seconds} s for the whole submission is over")
+                    self._notes.append(
+                        f"the time limit of {self.submission_seconds} s for the whole submission is over"
+                    )
                     return
                 self._at, self._bytes = i, 0
                 if i in jobs:
@@ -147,7 +151,9 @@ def _plain(kind: str, content: dict[str, Any]) -> dict[str, Any] | None:
         return told | {"traceback": [_text(line) for line in lines] if isinstance(lines, list) else []}
     if kind in _OUTPUT:
         data = {key: _text(value) for key, value in data.items()} if isinstance(data, dict) else {}
-        return {"data": data, "metadata": {}} | ({"execution_count": None, **counted} if kind == "execute_result" else {})
+        return {"data": data, "metadata": {}} | (
+            {"execution_count": None, **counted} if kind == "execute_result" else {}
+        )
     return None
 
 
@@ -164,7 +170,9 @@ def check_cells(nb: NotebookNode) -> dict[int, str]:
 
 def _emission(source: str, job: dict[str, Any]) -> str:
     """The code that runs in place of ``check(a, b)`` or ``check_answer("name", a, b)``."""
-    call = next(n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Call) and ast.unparse(n.func).startswith("check"))
+    call = next(
+        n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Call) and ast.unparse(n.func).startswith("check")
+    )
     given = [ast.unparse(a) for a in call.args if not isinstance(a, ast.Constant)]
     return f"from lecture_utils.checks.emit import emit\nemit(lambda: ({', '.join(given)},), {json.dumps(job)!r})"
 

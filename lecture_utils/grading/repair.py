@@ -218,7 +218,11 @@ def _are_outputs(outputs: Any) -> bool:
 def _meant(path: Path, notebook: dict, names: dict[str, list[Wanted]]) -> str:
     """The course's notebook that a renamed one is: by what is in it, else by its name."""
     sources = {"".join(c["source"]).strip() for c in notebook["cells"]}
-    ids = {(c["metadata"].get("nbgrader") or {}).get("grade_id") for c in notebook["cells"] if isinstance(c["metadata"].get("nbgrader"), dict)}
+    ids = {
+        (c["metadata"].get("nbgrader") or {}).get("grade_id")
+        for c in notebook["cells"]
+        if isinstance(c["metadata"].get("nbgrader"), dict)
+    }
 
     def likeness(name: str) -> float:
         cells = names[name]

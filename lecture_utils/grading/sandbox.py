@@ -107,7 +107,14 @@ def make_work_folder(runtime: Path) -> None:
     """Mount a small tmpfs for student code, seen by this namespace alone, and go there."""
     _call("mount", b"none", b"/", None, _PRIVATE, None)
     work = str(runtime / WORK).encode()
-    _call("mount", b"tmpfs", work, b"tmpfs", _NOSUID_NODEV_NOEXEC, f"size={WORK_BYTES},nr_inodes={WORK_FILES},mode=700".encode())
+    _call(
+        "mount",
+        b"tmpfs",
+        work,
+        b"tmpfs",
+        _NOSUID_NODEV_NOEXEC,
+        f"size={WORK_BYTES},nr_inodes={WORK_FILES},mode=700".encode(),
+    )
     os.chdir(work)
 
 

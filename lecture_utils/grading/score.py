@@ -46,7 +46,9 @@ METADATA = "lecture_utils"  # the key under which verdicts stand in autograded n
 class Score(NbGraderPreprocessor):
     """Writes verdict and score into each check cell, in the form in which nbgrader reads scores."""
 
-    exam = Bool(False, help="Count answers to drawn questions only if their numbers are the student's own.").tag(config=True)
+    exam = Bool(False, help="Count answers to drawn questions only if their numbers are the student's own.").tag(
+        config=True
+    )
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         records = resources["observed"]
@@ -98,8 +100,16 @@ class Review(NbGraderPreprocessor):
         return nb, resources
 
 
-_SCRIPT_LINK = re.compile(  # as a browser reads it: blanks and control characters do not count; a backslash is Markdown's
-    "(?:" + "|".join(r"[\x00-\x20\\]*".join(scheme) for scheme in ("javascript:", "vbscript:", "data:text", "data:app", "data:image/svg", "attachment:")) + ")", re.IGNORECASE
+_SCRIPT_LINK = (
+    re.compile(  # as a browser reads it: blanks and control characters do not count; a backslash is Markdown's
+        "(?:"
+        + "|".join(
+            r"[\x00-\x20\\]*".join(scheme)
+            for scheme in ("javascript:", "vbscript:", "data:text", "data:app", "data:image/svg", "attachment:")
+        )
+        + ")",
+        re.IGNORECASE,
+    )
 )
 
 
@@ -180,7 +190,9 @@ def second_turn(jobs: dict[int, dict], records: dict[int, Any], hidden: bool = T
     for i, told in jobs.items():
         files = (records.get(i) or {}).get("results")
         if told["observer"] == "resume" and isinstance(files, list) and all(isinstance(f, str) for f in files):
-            whole = next((spec if hidden else public)(n)["cases"] for n, e in exercises().items() if e.observer == "resume")
+            whole = next(
+                (spec if hidden else public)(n)["cases"] for n, e in exercises().items() if e.observer == "resume"
+            )
             cases = [{k: v for k, v in case.items() if k != "seed"} for case in whole]
             again[i] = told | {"turn": "load", "checkpoints": files, "cases": cases}
     return again
@@ -200,7 +212,9 @@ def speaks(name: str, record: Any) -> bool:
         for trace in map(decode, record["traces"]):
             if any(label not in labels for label, _ in trace.entries):
                 return True
-            if (p := trace.problem) and (p.kind not in _OUR_WORDS or str(p) not in _OUR_WORDS[p.kind] or p.place not in places):
+            if (p := trace.problem) and (
+                p.kind not in _OUR_WORDS or str(p) not in _OUR_WORDS[p.kind] or p.place not in places
+            ):
                 return True
         return False
     except Exception:
@@ -211,7 +225,10 @@ def in_other_words(name: str, record: dict[str, Any], told: Any) -> dict[str, An
     """The record with the words of ``told``, which comes from a kernel that knew the public cases only."""
     told = told if isinstance(told, dict) else {"failed": "It fails, but not on the public cases alone."}
     if "failed" in record or "failed" in told:
-        return {"kind": told.get("kind"), "failed": told.get("failed", "It fails in the hidden cases, not in the visible ones.")}
+        return {
+            "kind": told.get("kind"),
+            "failed": told.get("failed", "It fails in the hidden cases, not in the visible ones."),
+        }
     if "results" in record:
         words = told.get("results")
         return {"results": words if isinstance(words, list) and all("problem" in r for r in words) else ["malformed"]}
@@ -246,7 +263,9 @@ def _verdict(name: str, observed: Any, examined: str | None) -> Verdict:
         traces = [_shortened(t) for t in _traces(name, observed)]
         return compare(name, spec(name), traces, public=len(public(name)["cases"]))
     except Exception as error:  # hostile data may be of any shape: no credit, and the next cell
-        return Verdict(name, False, "malformed", 0.0, "not scored", f"What was recorded is malformed ({type(error).__name__}).")
+        return Verdict(
+            name, False, "malformed", 0.0, "not scored", f"What was recorded is malformed ({type(error).__name__})."
+        )
 
 
 def _traces(name: str, observed: dict[str, Any]) -> list[Trace]:
@@ -352,7 +371,11 @@ def _changed(statement: ast.stmt) -> set[str]:
             changed |= {_root(n)} | ({n.attr} if isinstance(n, ast.Attribute) else set())
         elif isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute):
             changed.add(_root(n.func))
-    if isinstance(statement, ast.Expr) and isinstance(call := statement.value, ast.Call) and isinstance(call.func, ast.Name):
+    if (
+        isinstance(statement, ast.Expr)
+        and isinstance(call := statement.value, ast.Call)
+        and isinstance(call.func, ast.Name)
+    ):
         changed |= {call.func.id, *(a.id for a in call.args if isinstance(a, ast.Name))}
     return changed - {""}
 
@@ -365,12 +388,20 @@ def _root(node: ast.AST) -> str:
 
 def _reaches_into_checks(nb: NotebookNode) -> bool:
     inside = ("lecture_utils.checks", "lecture_utils.grading")
-    for statement in (s for c in nb.cells if c.cell_type == "code" and not is_locked(c) for t in _parsed(c.source) for s in ast.walk(t)):
+    for statement in (
+        s
+        for c in nb.cells
+        if c.cell_type == "code" and not is_locked(c)
+        for t in _parsed(c.source)
+        for s in ast.walk(t)
+    ):
         if isinstance(statement, ast.Import) and any(a.name.split(".")[0] == "lecture_utils" for a in statement.names):
             return True
         if isinstance(statement, ast.ImportFrom):
             module, names = statement.module or "", {a.name for a in statement.names}
-            if (module == "lecture_utils" and names & {"checks", "grading", "*"}) or module.startswith(tuple(f"{i}." for i in inside)):
+            if (module == "lecture_utils" and names & {"checks", "grading", "*"}) or module.startswith(
+                tuple(f"{i}." for i in inside)
+            ):
                 return True
             if module in inside and names - set(checks.__all__):
                 return True
@@ -378,7 +409,11 @@ def _reaches_into_checks(nb: NotebookNode) -> bool:
 
 
 def _answer_names(nb: NotebookNode, name: str) -> list[str]:
-    check = next(c for c in nb.cells if c.metadata.get("nbgrader", {}).get("grade_id") == name and is_grade(c) and not is_solution(c))
+    check = next(
+        c
+        for c in nb.cells
+        if c.metadata.get("nbgrader", {}).get("grade_id") == name and is_grade(c) and not is_solution(c)
+    )
     return [n.id for s in _parsed(check.source) for n in ast.walk(s) if isinstance(n, ast.Name)]
 
 
@@ -398,7 +433,9 @@ def _names(node: ast.AST) -> set[str]:
             if not all(isinstance(a, ast.Constant) for a in n.args[1:2]):
                 names.add("vars")  # getattr(torch, "op" + "tim")
         elif isinstance(n, ast.Import | ast.ImportFrom):
-            names |= {part for a in n.names for part in a.name.split(".")} | set((getattr(n, "module", "") or "").split("."))
+            names |= {part for a in n.names for part in a.name.split(".")} | set(
+                (getattr(n, "module", "") or "").split(".")
+            )
     return names
 
 
@@ -427,7 +464,9 @@ def _parsed(source: str) -> list[ast.stmt]:
     found = []
     for statement in body:
         call = statement.value if isinstance(statement, ast.Expr) else None
-        if isinstance(call, ast.Call) and ast.unparse(call.func).startswith(("get_ipython().run_", "get_ipython().system")):
+        if isinstance(call, ast.Call) and ast.unparse(call.func).startswith(
+            ("get_ipython().run_", "get_ipython().system")
+        ):
             texts = [a.value for a in call.args if isinstance(a, ast.Constant)]
             if texts and len(texts) == len(call.args):
                 found += _parsed(str(texts[-1]))

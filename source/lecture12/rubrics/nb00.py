@@ -63,5 +63,5 @@ EXERCISES = [
                 lambda w, grad, lr: w,
             ),
         ),
-    ),
+    )
 ]

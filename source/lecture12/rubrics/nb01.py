@@ -471,9 +471,7 @@ STRATIFIED = (
         credit=0.5,
     ),
     Misconception(
-        "sorted",
-        "the examples are sorted by their class, so a batch holds one or two classes only.",
-        _sorted_by_class,
+        "sorted", "the examples are sorted by their class, so a batch holds one or two classes only.", _sorted_by_class
     ),
     Misconception(
         "classes_one_by_one",

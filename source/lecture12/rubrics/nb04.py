@@ -435,9 +435,7 @@ NESTEROV = (
     ),
     Misconception("swapped", "the right two results in the wrong order.", _nesterov_swapped, credit=0.5),
     Misconception(
-        "no_memory",
-        "the old velocity chooses where to look, but does not move w any more.",
-        _look_ahead_without_memory,
+        "no_memory", "the old velocity chooses where to look, but does not move w any more.", _look_ahead_without_memory
     ),
 )
 
@@ -448,12 +446,7 @@ def nesterov_cases(random):
     return [
         stepping(random, moving, {"lr": dropping(lr), "alpha": alpha}, gradient="function"),
         stepping(
-            random,
-            {"delta": 0.0},
-            {"lr": lr, "alpha": 0.8},
-            ((2, 2), (2,)),
-            dtype="float32",
-            gradient="function",
+            random, {"delta": 0.0}, {"lr": lr, "alpha": 0.8}, ((2, 2), (2,)), dtype="float32", gradient="function"
         ),
         stepping(random, moving, {"lr": lr, "alpha": 0.99}, ((), (4,)), gradient="function"),
     ]
@@ -650,8 +643,7 @@ EXERCISES = [
                 "run is governed by the eigenvalues.",
                 lambda lr, alpha, curvature: float(
                     torch.linalg.matrix_norm(
-                        torch.tensor([[1 - lr * curvature, -alpha], [lr * curvature, alpha]], dtype=torch.float64),
-                        2,
+                        torch.tensor([[1 - lr * curvature, -alpha], [lr * curvature, alpha]], dtype=torch.float64), 2
                     )
                 ),
             ),
@@ -725,9 +717,7 @@ EXERCISES = [
                 credit=0.3,
             ),
             Misconception(
-                "unchanged",
-                "the learning rate as it was given: momentum makes it larger.",
-                lambda lr, alpha: lr,
+                "unchanged", "the learning rate as it was given: momentum makes it larger.", lambda lr, alpha: lr
             ),
         ),
     ),

@@ -143,10 +143,7 @@ ADAM = (
         credit=0.5,
     ),
     Misconception(
-        "t_one_ahead",
-        "the correction is one step ahead: in the first step t is 1.",
-        _adam(t_used=2),
-        credit=0.5,
+        "t_one_ahead", "the correction is one step ahead: in the first step t is 1.", _adam(t_used=2), credit=0.5
     ),
     Misconception("t_twice", "t is advanced twice.", _adam(t_back=2), credit=0.5),
     Misconception("power_forgotten", _POWER, _adam(c1=_power_forgotten_m, c2=_power_forgotten_m), credit=0.3),
@@ -158,10 +155,7 @@ ADAM = (
         _adam(c1=lambda b, t: 1 - b * t, c2=lambda b, t: 1 - b * t),
     ),
     Misconception(
-        "betas_swapped",
-        "the two β's are exchanged: β₁ belongs to m, β₂ to r.",
-        _adam(swap=True),
-        credit=0.3,
+        "betas_swapped", "the two β's are exchanged: β₁ belongs to m, β₂ to r.", _adam(swap=True), credit=0.3
     ),
     Misconception(
         "beta1_in_both",

@@ -107,10 +107,7 @@ MAKE = [
         for name, tau in (("alpha", 0.9), ("one_minus_alpha", 0.1), ("one_minus_eta", 0.99), ("eta", 0.01))
     ),
     Misconception(
-        "no_momentum",
-        "momentum without its α: this is plain SGD.",
-        _maker(momentum={"momentum": None}),
-        credit=0.7,
+        "no_momentum", "momentum without its α: this is plain SGD.", _maker(momentum={"momentum": None}), credit=0.7
     ),
     Misconception(
         "no_momentum_no_look_ahead",
@@ -233,14 +230,10 @@ MAKE = [
         credit=0.5,
     ),
     Misconception(
-        "always_adam",
-        "the same optimizer for every name.",
-        lambda name, params: make_optimizer("adam", params),
+        "always_adam", "the same optimizer for every name.", lambda name, params: make_optimizer("adam", params)
     ),
     Misconception(
-        "always_sgd",
-        "the same optimizer for every name.",
-        lambda name, params: make_optimizer("sgd", params),
+        "always_sgd", "the same optimizer for every name.", lambda name, params: make_optimizer("sgd", params)
     ),
 ]
 
@@ -542,10 +535,7 @@ BEST = (
         credit=0.5,
     ),
     Misconception(
-        "edge_accepted",
-        _BOTH_ENDS,
-        _best(edge=lambda k, scores: not torch.isfinite(scores).any()),
-        credit=0.5,
+        "edge_accepted", _BOTH_ENDS, _best(edge=lambda k, scores: not torch.isfinite(scores).any()), credit=0.5
     ),
     Misconception("edge_accepted_always", _BOTH_ENDS, _best(edge=lambda k, scores: False), credit=0.5),
     Misconception(
@@ -614,12 +604,7 @@ BEST = (
         _best(at_edge=lambda lrs, k: 0.0),
         credit=0.7,
     ),
-    Misconception(
-        "first_seed",
-        "only the first seed is looked at.",
-        _best(lambda row: row[0]),
-        credit=0.3,
-    ),
+    Misconception("first_seed", "only the first seed is looked at.", _best(lambda row: row[0]), credit=0.3),
     Misconception("always_none", "None whatever the losses are.", lambda lrs, losses: None),
     Misconception(
         "rate_at_the_edge_as_nan",
