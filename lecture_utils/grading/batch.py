@@ -173,7 +173,7 @@ def _work_off(jobs: list[Job], executor: Any) -> list[dict[str, Any]]:
 
 
 def _was_at_work(job: Job) -> bool:
-    return any(_stages(job.root).glob(f"*/{glob.escape(job.student)}"))
+    return bool(glob.glob(f"{glob.escape(str(_stages(job.root)))}/*/{glob.escape(job.student)}"))
 
 
 # --- one ---------------------------------------------------------------------------------------------------------
