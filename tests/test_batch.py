@@ -1,5 +1,6 @@
 """Grading many: resumed after any kind of death, never twice, never half; PostgreSQL, a cluster, late and manual grades."""
 
+import fcntl
 import glob
 import json
 import os
@@ -53,6 +54,14 @@ def test_what_is_done_is_skipped_and_what_was_handed_in_again_is_not(graded):
     assert "5 graded already" in run(graded, "lecture_utils", "grade", "--no-feedback").stdout
     path.write_bytes(before)
     assert "5 graded already" in run(graded, "lecture_utils", "grade", "--no-feedback").stdout
+
+
+def test_two_batches_in_one_folder_do_not_meet(graded):
+    with (graded / "autograded" / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        second = run(graded, "lecture_utils", "grade", check=False)
+    assert second.returncode == 1
+    assert "Another `grade` is at work" in second.stderr
 
 
 def family(pid):

@@ -77,11 +77,12 @@ def grade(assignment: str = "lecture12", student: str = "*", force: bool = False
         raise CourseError(f"{reason}\nOnly for code that you would run yourself: --unsandboxed.")
     if not jobs[0].sandboxed:
         print("Warning: without the sandbox a submission can do whatever you can.", file=sys.stderr)
-    _prepare(assignment, db)
-    shutil.rmtree(_stages(ROOT), ignore_errors=True)
-    todo = [j for j in jobs if force or not is_done(j)]
-    print(f"{len(jobs)} submissions, {len(jobs) - len(todo)} graded already")
-    results = _work_off(todo, lambda: _executor(workers, cluster, len(todo)))
+    with _alone():
+        _prepare(assignment, db)
+        shutil.rmtree(_stages(ROOT), ignore_errors=True)
+        todo = [j for j in jobs if force or not is_done(j)]
+        print(f"{len(jobs)} submissions, {len(jobs) - len(todo)} graded already")
+        results = _work_off(todo, lambda: _executor(workers, cluster, len(todo)))
     failed = [r for r in results if r["error"]]
     for r in sorted(results, key=lambda r: r["student"]):
         if r["notes"] or r["error"]:
@@ -89,6 +90,23 @@ def grade(assignment: str = "lecture12", student: str = "*", force: bool = False
     if todo:
         print(f"{len(results) - len(failed)} graded, {len(failed)} failed; logs: {jobs[0].record().parent}")
     return 1 if failed else 0
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Nobody else grades in this folder meanwhile. The lock ends with the process, however that ends."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    (ROOT / "autograded").mkdir(exist_ok=True)
+    with (ROOT / "autograded" / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CourseError("Another `grade` is at work in this folder. Wait until it has ended.") from None
+        yield
 
 
 def is_done(job: Job) -> bool:
