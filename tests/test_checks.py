@@ -79,7 +79,7 @@ class Rule:
         functools.partial(as_list),
         torch.no_grad()(as_list),
     ],
-    ids=str,
+    ids=lambda answer: getattr(answer, "__qualname__", type(answer).__name__),
 )
 def test_right_answers_pass_however_they_are_written(answer, checks_file):
     verdict = judge(answer, "momentum_step", checks_file)
