@@ -125,7 +125,7 @@ def digest(folder: Path) -> str:
     found = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not path.is_symlink():
-            found.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
+            found.update(os.fsencode(path.relative_to(folder)) + b"\0" + path.read_bytes())
     return found.hexdigest()
 
 
@@ -235,6 +235,7 @@ def grade_one(job: Job) -> dict[str, Any]:
 
 def _keep(job: Job, error: str, notes: list[str], seconds: float, log: str = "") -> dict[str, Any]:
     """Write log and record, the record last and in one piece."""
+    error, log, *notes = (_printable(text) for text in (error, log, *notes))
     record = {"student": job.student, "error": error, "notes": notes, "seconds": round(seconds, 2), "where": _place()}
     try:
         record["digest"] = digest(job.folder)
@@ -246,6 +247,11 @@ def _keep(job: Job, error: str, notes: list[str], seconds: float, log: str = "")
     except OSError as problem:  # a full disk: the next start does it again
         record["error"] = record["error"] or f"graded, but not recorded: {problem}"
     return record
+
+
+def _printable(text: str) -> str:
+    """File names may hold bytes that are no text: those become question marks."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _replace(old: Path, new: Path) -> None:
