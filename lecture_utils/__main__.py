@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from lecture_utils.environment import ROOT, CourseError, ensure, hand_over
 
@@ -16,29 +19,28 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python3 -m lecture_utils", description="Improving Optimization: the course.")
     verbs = parser.add_subparsers(dest="verb", metavar="command", required=True)
 
-    def verb(name: str, run, help: str) -> argparse.ArgumentParser:
+    def verb(name: str, run: str | Callable[..., int], help: str) -> argparse.ArgumentParser:
+        """``run`` takes the options by name; as "module:function" it is imported once set-up is done."""
         added = verbs.add_parser(name, help=help, description=help)
         added.set_defaults(run=run)
         return added
 
-    lab = verb("lab", _lab, "set up on first use, then open JupyterLab on the first notebook")
-    lab.add_argument("--no-browser", action="store_true", help="only print the address")
+    lab = verb("lab", "lab:start", "set up on first use, then open JupyterLab on the first notebook")
+    lab.add_argument("--no-browser", action="store_false", dest="browser", help="only print the address")
     lab.add_argument("--port", type=int, default=8888, help="of the server (default 8888; the next free one is taken)")
     lab.add_argument("--instructor", action="store_true", help="show nbgrader's formgrader and Create Assignment, too")
     verb("test", _test, "set up, then run all tests; further arguments go to pytest")
     build = verb("build", _build, "make notebooks/, solutions/ and checks.json from source/")
     build.add_argument("only", nargs="*", metavar="NN", help="only notebooks whose names start so, for example 04")
-    build.add_argument("--check", action="store_true", help="write nothing; fail with a diff if something is stale")
+    build.add_argument("--check", action="store_true", help="write none of them; fail with a diff if one is stale")
     build.add_argument(
         "--exam", metavar="DIR", help="only write the questions to DIR, without any answer, to be graded"
     )
-    paper = verb("paper", _paper, "make the questions as a page to print, and a key with all explanations")
-    paper.add_argument(
-        "--student", default="paper", metavar="ID", help="whose numbers to take; any text gives a variant"
-    )
-    paper.add_argument("--out", default="paper", metavar="DIR", help="where to write (default: paper)")
-    bundle = verb("bundle", _bundle, "make the zip file for students")
-    bundle.add_argument("file", nargs="?", default="improving_optimization.zip")
+    paper = verb("paper", "paper:write", "make the questions as a page to print, and a key with all explanations")
+    paper.add_argument("--student", default="paper", metavar="ID", help="whose numbers; any text gives a variant")
+    paper.add_argument("--out", dest="folder", type=Path, default="paper", metavar="DIR", help="where (default: paper)")
+    bundle = verb("bundle", "bundle:write", "make the zip file for students")
+    bundle.add_argument("target", nargs="?", default="improving_optimization.zip", metavar="file")
     grade = verb("grade", _grade, "grade all submissions, write feedback, the class report and grades.csv")
     grade.add_argument("assignment", nargs="?", default="lecture12")
     grade.add_argument("--student", default="*", help="only these, for example 'a*' (default: all)")
@@ -46,26 +48,34 @@ def main(arguments: list[str] | None = None) -> int:
     grade.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
     grade.add_argument("--db", metavar="URL", help="of the gradebook, for example postgresql+psycopg2://…")
     grade.add_argument("--cluster", metavar="ADDRESS", help="of a Dask scheduler whose workers see this folder")
-    grade.add_argument("--unsandboxed", action="store_true", help="run submissions with all that you may do")
+    grade.add_argument("--unsandboxed", action="store_false", dest="sandboxed", help="run submissions with your rights")
     grade.add_argument("--cell-seconds", type=int, default=60, metavar="N", help="time limit of a cell (default 60)")
     grade.add_argument("--submission-seconds", type=int, default=600, metavar="N", help="of a submission (default 600)")
-    grade.add_argument("--no-feedback", action="store_true", help="write no feedback pages")
+    grade.add_argument("--no-feedback", action="store_false", dest="feedback", help="write no feedback pages")
     report = verb("report", _report, "write the class report and the tables of what is graded: report/, grades.csv")
     report.add_argument("assignment", nargs="?", default="lecture12")
     report.add_argument("--db", metavar="URL", help="of the gradebook")
-    demo = verb("demo", _demo, "make a throw-away class of honest and hostile students, grade it, open its report")
-    demo.add_argument("--dir", metavar="DIR", help="an empty or new folder (default: a temporary one)")
-    demo.add_argument("--no-browser", action="store_true", help="only print where the report is")
+    demo = verb("demo", "grading.demo:demo", "make a class of honest and hostile students, grade it, open its report")
+    demo.add_argument(
+        "--dir", dest="directory", metavar="DIR", help="an empty or new folder (default: a temporary one)"
+    )
+    demo.add_argument("--no-browser", action="store_false", dest="browser", help="only print where the report is")
 
-    options, rest = parser.parse_known_args(arguments)
-    if rest and options.verb != "test":
+    known, rest = parser.parse_known_args(arguments)
+    options = vars(known)
+    run = options.pop("run")
+    if options.pop("verb") == "test":
+        options["arguments"] = rest
+    elif rest:
         parser.error(f"unknown arguments: {' '.join(rest)}")
-    needs_tests = options.verb == "test"
     try:
-        if os.environ.pop(INSIDE, None) is None and (python := ensure(test=needs_tests)) != sys.executable:
+        if os.environ.pop(INSIDE, None) is None and (python := ensure(test=run is _test)) != sys.executable:
             command = [python, "-m", "lecture_utils", *(arguments or sys.argv[1:])]
             return hand_over(command, {**os.environ, INSIDE: "1"})
-        return options.run(options, rest)
+        if isinstance(run, str):
+            module, name = run.split(":")
+            run = getattr(import_module(f"lecture_utils.{module}"), name)
+        return run(**options)
     except CourseError as error:
         print(error, file=sys.stderr)
         return 1
@@ -74,66 +84,38 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
-def _lab(options: argparse.Namespace, _rest: list[str]) -> int:
-    from lecture_utils import lab
-
-    return lab.start(options.port, browser=not options.no_browser, instructor=options.instructor)
-
-
-def _test(_options: argparse.Namespace, rest: list[str]) -> int:
+def _test(arguments: list[str]) -> int:
     os.chdir(ROOT)
-    return hand_over([sys.executable, "-m", "pytest", *rest])
+    return hand_over([sys.executable, "-m", "pytest", *arguments])
 
 
-def _build(options: argparse.Namespace, _rest: list[str]) -> int:
+def _build(only: list[str], check: bool, exam: str | None) -> int:
     from lecture_utils import build
 
-    if options.exam:
-        build.exam(Path(options.exam))
+    if exam:
+        build.exam(Path(exam))
         return 0
-    if not options.check:
-        build.build(options.only)
+    if not check:
+        build.build(only)
         return 0
-    difference = build.check(options.only)
+    difference = build.check(only)
     print(difference + "Stale: run `python3 -m lecture_utils build`." if difference else "All is as build makes it.")
     return 1 if difference else 0
 
 
-def _paper(options: argparse.Namespace, _rest: list[str]) -> int:
-    from lecture_utils import paper
-
-    return paper.write(options.student, Path(options.out))
-
-
-def _bundle(options: argparse.Namespace, _rest: list[str]) -> int:
-    from lecture_utils import bundle
-
-    return bundle.write(options.file)
-
-
-def _grade(options: argparse.Namespace, _rest: list[str]) -> int:
+def _grade(**options: Any) -> int:
     from lecture_utils.grading import batch
 
-    limits = {"cell_seconds": options.cell_seconds, "submission_seconds": options.submission_seconds}
-    code = batch.grade(
-        options.assignment, options.student, options.force, options.workers, options.db, options.cluster,
-        sandboxed=not options.unsandboxed, feedback=not options.no_feedback, **limits,
-    )  # fmt: skip
-    _report(options, _rest)
+    code = batch.grade(**options)
+    _report(options["assignment"], options["db"])
     return code
 
 
-def _report(options: argparse.Namespace, _rest: list[str]) -> int:
+def _report(assignment: str, db: str | None) -> int:
     from lecture_utils.grading.report import report
 
-    print(f"report: {report(options.assignment, options.db)}")
+    print(f"report: {report(assignment, db)}")
     return 0
-
-
-def _demo(options: argparse.Namespace, _rest: list[str]) -> int:
-    from lecture_utils.grading import demo
-
-    return demo.demo(options.dir, browser=not options.no_browser)
 
 
 if __name__ == "__main__":

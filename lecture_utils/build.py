@@ -10,12 +10,14 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import jupytext
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
+from traitlets.config import Config
 
 from lecture_utils import practice
 from lecture_utils.checks.exercise import Exercise
@@ -182,25 +184,33 @@ def _compare_with_rubrics(notebook: NotebookNode, source: Path, exercises: dict[
 # --- products ----------------------------------------------------------------------------------------------------
 
 
-def register(db_url: str) -> None:
-    """Tell the gradebook at ``db_url`` which cells the assignment has; writes no notebook of the course."""
+def register(api: Any) -> None:
+    """Tell the gradebook of nbgrader's ``api`` which cells the assignment has; writes no notebook of the course."""
+    from nbgrader.utils import temp_attrs
+
     exercises = load_rubrics(SOURCE / "rubrics")
     for source in _sources(None):
         _write(SOURCE / f"{source.stem}.ipynb", _text(read_source(source, exercises)), say=False)
-    with tempfile.TemporaryDirectory() as folder:
-        _release(Path(folder), database=True, db_url=db_url)
+    # In this process: the address may hold a password, which a command line would show to all who use the machine.
+    with tempfile.TemporaryDirectory() as folder, temp_attrs(api.coursedir, release_directory=folder):
+        told = api.generate_assignment(ASSIGNMENT)
+    if not told["success"]:
+        raise CourseError(_errors(told["log"]))
 
 
-def _release(folder: Path, database: bool, db_url: str = "") -> list[str]:
+def _release(folder: Path, database: bool) -> list[str]:
     """Let nbgrader make the student notebooks in ``folder``; their names."""
     command = [sys.executable, "-m", "nbgrader", "generate_assignment", ASSIGNMENT, "--force", "--create"]
     command += [f"--CourseDirectory.release_directory={folder}"] + ([] if database else ["--no-db"])
-    command += [f"--CourseDirectory.db_url={db_url}"] if db_url else []
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=tools())
     if run.returncode:
-        errors = "\n".join(line for line in run.stderr.splitlines() if "ERROR" in line or "Error" in line)
-        raise CourseError(f"nbgrader generate_assignment failed:\n{errors or run.stderr}")
+        raise CourseError(_errors(run.stderr))
     return [p.stem for p in (folder / ASSIGNMENT).glob("*.ipynb")]
+
+
+def _errors(log: str) -> str:
+    lines = [line for line in log.splitlines() if "ERROR" in line or "Error" in line]
+    return "nbgrader generate_assignment failed:\n" + ("\n".join(lines) or log)
 
 
 def solution(notebook: NotebookNode, name: str) -> str:
@@ -215,6 +225,7 @@ def solution(notebook: NotebookNode, name: str) -> str:
         store_widget_state=False,
         coalesce_streams=True,  # how printed lines arrive in pieces differs from run to run
         resources={"metadata": {"path": str(SOLUTIONS)}},
+        config=Config(KernelManager={"transport_encryption": "auto"}),  # else each kernel warns that others may listen
     )
     try:
         client.execute()

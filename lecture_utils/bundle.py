@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from pathlib import Path
 
 from lecture_utils.environment import ROOT, CourseError
 
 FOLDER = "improving_optimization"
+SOURCE, NOTEBOOKS = (ROOT / step / "lecture12" for step in ("source", "notebooks"))
 README = """\
 # Improving Optimization
 
@@ -30,11 +32,19 @@ If something breaks: delete the folder `.venv` and start again with step 2. Your
 
 
 def write(target: str | Path) -> int:
-    """Write the zip file and say what is in it. No source, solution or rubric can be in it: only named things go in."""
-    notebooks = sorted((ROOT / "notebooks").rglob("*.ipynb")) + sorted((ROOT / "notebooks").rglob("checks.json"))
-    notebooks = [f for f in notebooks if ".ipynb_checkpoints" not in f.parts]
-    if not notebooks:
-        raise CourseError("There are no notebooks to bundle. Run `python3 -m lecture_utils build` first.")
+    """Write the zip file and say what is in it: only what has a source goes in, as it was built.
+
+    Raises ``CourseError`` for a notebook that is not there, or that somebody has worked in.
+    """
+    names = [f"{source.stem}.ipynb" for source in sorted(SOURCE.glob("[0-9][0-9]_*.py"))]
+    notebooks = [NOTEBOOKS / name for name in [*names, "checks.json"]]
+    again = "Run `python3 -m lecture_utils build`."
+    for file in notebooks:
+        if not file.is_file():
+            raise CourseError(f"{file} is not there. {again}")
+        cells = json.loads(file.read_text(encoding="utf-8")).get("cells", [])
+        if any(cell.get("outputs") for cell in cells):
+            raise CourseError(f"{file} has outputs: somebody has run it. Delete it. {again}")
     package = sorted(f for s in ("py", "js", "css", "json") for f in (ROOT / "lecture_utils").rglob(f"*.{s}"))
     target = Path(target)
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -49,9 +49,14 @@ def ensure(test: bool = False) -> str:
 
 
 def tools() -> dict[str, str]:
-    """The process environment with this Python's own programs first: nbgrader calls alembic and jupyter by name."""
-    here = os.path.dirname(os.path.abspath(sys.executable))
-    return {**os.environ, "PATH": os.pathsep.join([here, os.environ.get("PATH", "")]), "PYTHONWARNINGS": "ignore"}
+    """The process environment for programs that work for the course.
+
+    This Python's own programs come first (nbgrader calls alembic and jupyter by name), and so does this copy of the
+    package, where another one is installed.
+    """
+    first = {"PATH": os.path.dirname(os.path.abspath(sys.executable)), "PYTHONPATH": str(ROOT)}
+    joined = {name: os.pathsep.join(filter(None, [place, os.environ.get(name)])) for name, place in first.items()}
+    return {**os.environ, **joined, "PYTHONWARNINGS": "ignore"}
 
 
 def hand_over(command: list[str], environment: dict[str, str] | None = None) -> int:
@@ -81,7 +86,8 @@ def pins(test: bool = False) -> dict[str, str]:
 def _has(name: str, version: str) -> bool:
     try:
         # "2.13.0+cpu" is a build of 2.13.0
-        return metadata.version(name).partition("+")[0] == version
+        # An interrupted installation leaves a folder that names no version.
+        return (metadata.version(name) or "").partition("+")[0] == version
     except metadata.PackageNotFoundError:
         return False
 
@@ -108,88 +114,67 @@ def _install(python: Path, test: bool) -> None:
             f"Only {free / 1024**3:.1f} GB are free on the disk of {ROOT}, about {NEEDED_BYTES / 1024**3:.0f} GB are "
             "needed. Make room, then start the same command again: it goes on where it stopped."
         )
-    was_test = STAMP.exists() and "test" in STAMP.read_text(encoding="utf-8").split()
+    test = test or (STAMP.exists() and "test" in STAMP.read_text(encoding="utf-8").split())
     STAMP.unlink(missing_ok=True)
-    if (
-        subprocess.run([str(python), "-m", "pip", "--version"], capture_output=True, check=False).returncode
-        if python.exists()
-        else True
-    ):
-        made = subprocess.run(
-            [sys.executable, "-m", "venv", "--clear", str(VENV)], capture_output=True, text=True, check=False
-        )
+    if not python.exists() or _quietly(str(python), "-m", "pip", "--version").returncode:
+        made = _quietly(sys.executable, "-m", "venv", "--clear", str(VENV))
         if made.returncode:
             raise CourseError(_advice(made.stdout + made.stderr))
-    target = ["-e", f"{ROOT}[test]"] if test or was_test else []
-    command = [
-        str(python),
-        "-m",
-        "pip",
-        "install",
-        "--disable-pip-version-check",
-        "--no-input",
-        "-r",
-        "requirements.txt",
-    ]
-    output = _run_with_progress(command + target)
+    install = "-m pip install --disable-pip-version-check --no-input -r requirements.txt".split()
+    command = [str(python), *install, *(["-e", f"{ROOT}[test]"] if test else [])]
+    output = _run_with_progress(command)
     if output is not None:
         raise CourseError(_advice(output))
-    STAMP.write_text(_digest() + (" test" if test or was_test else ""), encoding="utf-8")
+    STAMP.write_text(_digest() + (" test" if test else ""), encoding="utf-8")
+
+
+def _quietly(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def _run_with_progress(command: list[str]) -> str | None:
     """Run pip with one line of progress; the whole output goes to a log. None when it worked, else the output."""
     width = shutil.get_terminal_size().columns - 1
-    lines = []
+    tty, lines = sys.stdout.isatty(), []
     with LOG.open("w", encoding="utf-8") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-        )
+        text = {"text": True, "encoding": "utf-8", "errors": "replace"}
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **text)
         try:
             for line in process.stdout:
                 log.write(line)
                 lines.append(line)
                 if line.lstrip().startswith(("Collecting", "Downloading", "Using cached", "Installing")):
                     short = f"  {len(lines):4}  {line.strip()}"[:width]
-                    print(
-                        f"\r{short:<{width}}" if sys.stdout.isatty() else short,
-                        end="" if sys.stdout.isatty() else "\n",
-                        flush=True,
-                    )
+                    print(f"\r{short:<{width}}" if tty else short, end="" if tty else "\n", flush=True)
         except KeyboardInterrupt:
             process.terminate()
             raise
         finally:
             process.wait()
-            if sys.stdout.isatty():
+            if tty:
                 print("\r" + " " * width + "\r", end="")
     return "".join(lines) if process.returncode else None
 
 
 def _advice(output: str) -> str:
     """One sentence on what went wrong and what to do, for the output of a set-up step that failed."""
-    causes = [
-        ("No space left on device", "The disk is full. Make room, then start the same command again."),
-        ("ensurepip", "This Python cannot make environments. On Debian or Ubuntu: sudo apt install python3-venv"),
-        ("Permission denied", f"The folder {ROOT} cannot be written to. Copy the course to a folder of your own."),
-        (
-            "No matching distribution|Could not find a version",
-            "A package has no version for this Python or system. Python 3.11, 64 bit, works everywhere: "
-            "delete the .venv folder and start the command with it.",
+    locked = f"The folder {ROOT} cannot be written to. Copy the course to a folder of your own."
+    causes = {
+        "No space left on device|not enough space": "The disk is full. Make room, then start the same command again.",
+        # Without a network pip says both "connection" and "no matching distribution": the first is the cause.
+        "NewConnectionError|ConnectionError|Temporary failure in name resolution|getaddrinfo failed|ReadTimeout|SSLError|ProxyError": (
+            "The package index cannot be reached. Connect to the internet, then start the same command again."
         ),
-    ]
-    # Without a network pip says both "connection" and "no matching distribution": the first is the cause.
-    network = "NewConnectionError|ConnectionError|Temporary failure in name resolution|getaddrinfo failed|ReadTimeout|SSLError|ProxyError"
-    causes.insert(
-        1, (network, "The package index cannot be reached. Connect to the internet, then start the same command again.")
-    )
-    for pattern, advice in causes:
+        "ensurepip": "This Python cannot make environments. On Debian or Ubuntu: sudo apt install python3-venv",
+        "WinError 32": "A file of .venv is in use. Close JupyterLab and all notebooks, then start the same command again.",
+        "Long Path|WinError 206": f"The folder {ROOT} has too long a name for Windows. Move the course nearer to C:\\.",
+        "Permission denied|WinError 5\\b|Access is denied": locked,
+        "No matching distribution|Could not find a version": (
+            "A package has no version for this Python or system. Python 3.11, 64 bit, works everywhere: "
+            "delete the .venv folder and start the command with it."
+        ),
+    }
+    for pattern, advice in causes.items():
         if re.search(pattern, output):
             return f"Set-up failed: {advice} (The log is {LOG}.)" if LOG.exists() else f"Set-up failed: {advice}"
     last = next((line for line in reversed(output.splitlines()) if line.strip()), "no output")

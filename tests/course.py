@@ -7,7 +7,10 @@ import sys
 
 import nbformat
 
+from lecture_utils import build
+from lecture_utils.checks.record import load_rubrics
 from lecture_utils.environment import ROOT, tools
+from lecture_utils.grading import demo
 
 STUB = "# YOUR CODE HERE\nraise NotImplementedError()"
 
@@ -19,6 +22,7 @@ def copy_course(folder, *notebooks):
         ".venv",
         "*.egg-info",
         "submitted",
+        "set_aside",
         "autograded",
         "feedback",
         "report",
@@ -33,6 +37,11 @@ def copy_course(folder, *notebooks):
     for rubric in (folder / "source" / "lecture12" / "rubrics").glob("nb*.py"):
         if notebooks and not rubric.stem.endswith(notebooks):
             rubric.unlink()
+    # A fresh checkout has the sources as text only; nbgrader's own commands need them as notebooks.
+    exercises = load_rubrics(build.SOURCE / "rubrics")
+    for source in (folder / "source" / "lecture12").glob("*.py"):
+        notebook = build.read_source(build.SOURCE / source.name, exercises)
+        nbformat.write(notebook, source.with_suffix(".ipynb"))
     return folder
 
 
@@ -49,21 +58,15 @@ def run(course, *command, check=True, **environment):
     return done
 
 
-def solved(stem):
-    """The text of each cell of the solution, by cell id: a release has the same ids."""
-    solution = nbformat.read(ROOT / "solutions" / "lecture12" / f"{stem}.ipynb", as_version=4)
-    return {c.id: c.source for c in solution.cells if c.cell_type == "code"}
-
-
 def submit(course, student, answers=None, solve=True):
     """Hand in all notebooks of ``course``, solved, with ``answers`` {grade id: text} in the place of some."""
     folder = course / "submitted" / student / "lecture12"
     folder.mkdir(parents=True)
     for release in (course / "notebooks" / "lecture12").glob("*.ipynb"):
         notebook = nbformat.read(release, as_version=4)
-        right = solved(release.stem) if solve else {}
+        if solve:
+            notebook = demo.solve(notebook, ROOT / "solutions" / "lecture12" / release.name)
         for cell in notebook.cells:
-            cell.source = right.get(cell.id, cell.source)
             cell.source = (answers or {}).get(cell.metadata.get("nbgrader", {}).get("grade_id"), cell.source)
         nbformat.write(notebook, folder / release.name)
     return folder
