@@ -7,6 +7,7 @@ beside it, ``__MARK__`` a word that no file name outside the submission may cont
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,6 +111,16 @@ for what, text in {
     "huge tensors": "json.dumps({'nonce': job()['nonce'], 'traces': [{'entries': [['step 1: w (3,)', [0] * 10**6]]}] * 4})",
 }.items():  # fmt: skip
     inside(f"record is {what}", f"text = {text}\nsend(text); E.display = lambda *a, **k: None")
+for kind in ("passed", "review", "failed", "misconception"):
+    inside(
+        f"a problem of the kind {kind}",
+        f"send({{'nonce': job()['nonce'], 'traces': [{{'entries': [], 'problem': [{kind!r}, '', '']}}] * len(job()['cases'])}})\n"
+        "E.display = lambda *a, **k: None",
+    )
+inside(
+    "record fails, then is a number",
+    "send({'nonce': job()['nonce'], 'results': [7]}); E.display = lambda *a, **k: None",
+)
 inside(
     "record sent by display with an id, then updated",
     "h = display({MIME: '{}'}, raw=True, display_id='a'); h.update({MIME: json.dumps(record(job()))}, raw=True)",
@@ -544,6 +555,7 @@ attack(
     answer=RIGHT,
     points=-1,
 )
+attack("an expression too deep to write out again", "x" + ".a" * 1000 + "()", answer=RIGHT, points=1)
 attack("regex bomb", "import re; re.match('(a+)+$', 'a' * 40 + 'b')", answer=RIGHT, points=1)
 attack(
     "threads that go on after the cell",
@@ -790,6 +802,41 @@ attack(
     folder=link("00_start_here.ipynb", "__COURSE__/submitted/victim-1/lecture12/00_start_here.ipynb"),
     stock=True,
 )
+VICTIM = "submitted/victim-1/lecture12/00_start_here.ipynb"
+
+
+def planted(name: str, target: str, then: Callable[[Path], Any]) -> Callable[[Path], Any]:
+    """A link beside the assignment's folder, where grading might write."""
+    return lambda f: ((f.parent / name).symlink_to(f.parents[2] / target), then(f))
+
+
+attack(
+    "a link to the rubrics planted beside the folder",
+    answer=RIGHT,
+    points=1,
+    folder=planted(".lecture12.set_aside", "source/lecture12/rubrics", file("nb99.py.ipynb", "raise SystemExit")),
+)
+attack(
+    "a link to another's notebook planted beside the folder",
+    answer=RIGHT,
+    points=1,
+    folder=planted(".lecture12.00_start_here.ipynb.as_handed_in", VICTIM,
+                   lambda f: reencoded(lambda b: b.decode().encode("utf-16"))(f)),
+)  # fmt: skip
+attack(
+    "the folder is a link to another's",
+    lost=True,
+    folder=lambda f: (shutil.rmtree(f), f.symlink_to(f.parents[2] / "submitted/victim-1/lecture12")),
+)
+attack(
+    "a hard link to the solution",
+    lost=True,
+    folder=lambda f: (
+        (f / "00_start_here.ipynb").unlink(),
+        os.link(f.parents[2] / "solutions/lecture12/00_start_here.ipynb", f / "00_start_here.ipynb"),
+    ),
+)
+attack("a name that a terminal would obey", answer=RIGHT, points=1, folder=file("\x1b[31m\r.ipynb", "{"))
 attack("a link to the gradebook", answer=RIGHT, points=1, folder=link("data.db", "__COURSE__/gradebook.db"))
 attack("a link to the course", answer=RIGHT, points=1, folder=link("course", "__COURSE__"))
 attack("a link to /dev/zero", answer=RIGHT, points=1, folder=link("zero.txt", "/dev/zero"))
@@ -840,9 +887,9 @@ attack(
 attack("folders nested 200 deep", answer=RIGHT, points=1, folder=file("/".join(["d"] * 200) + "/x.txt"))
 attack("an unreadable file", answer=RIGHT, points=1, folder=lambda f: (file("x.bin")(f), (f / "x.bin").chmod(0)))
 attack("2000 files", answer=RIGHT, points=1, folder=lambda f: [file(f"many/{i}")(f) for i in range(2000)])
-for odd in ["-n", "a b", "o'brien\"", "ünï😀", "{student_id}", "..x", "%s%n", "<script>", "$(touch x)"]:
+for odd in ["-n", "a b", "o'brien\"", "ünï😀", "{student_id}", "%s%n", "<script>", "$(touch x)"]:
     attack(f"student {odd}", answer=RIGHT, points=1, student=odd)
-for odd in ["[abc]", "*", "a\nb"]:  # nbgrader takes them for patterns: refused
+for odd in ["[abc]", "*", "a\nb", "..x", ".records"]:  # nbgrader takes them for patterns or its own: refused
     attack(f"student {odd!r}", answer=RIGHT, points=0, student=odd, lost=True)
 
 # --- breakages of the notebook ------------------------------------------------------------------------------------------

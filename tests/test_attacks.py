@@ -182,7 +182,16 @@ def ours(tmp_path_factory):
     who = students(ATTACKS)
     for student, attack in who.items():
         hand_in(course, student, attack, words)
-    written = ("submitted", "autograded", "feedback", "gradebook.db", "grading_secret", "report", "grades.csv")
+    written = (
+        "submitted",
+        "autograded",
+        "feedback",
+        "gradebook.db",
+        "grading_secret",
+        "report",
+        "grades.csv",
+        "set_aside",
+    )
     keep = tuple(f"{s}/" for s in who)
     before = prints(course, written), prints(outside.folder), prints(home)
     handed_in = {s: prints(course / "submitted" / s) for s in who}
@@ -198,13 +207,14 @@ def ours(tmp_path_factory):
     )
     seconds = time.monotonic() - start
     after = prints(course, written), prints(outside.folder), prints(home)
-    time.sleep(0.5)
+    while (left := left_over(course)) and time.monotonic() < start + seconds + 60:
+        pass  # a process that was killed needs a moment to be gone
     spec = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", SPEC], cwd=course, capture_output=True, text=True, env=environment
     )
     return {
         "course": course, "who": who, "run": run, "seconds": seconds, "before": before, "after": after, "mark": mark,
-        "handed_in": handed_in, "scores": scores(course), "left": left_over(course), "outside": outside, "keep": keep,
+        "handed_in": handed_in, "scores": scores(course), "left": left, "outside": outside, "keep": keep,
         "temporary": sorted(p.name for p in temporary.iterdir() if not p.name.startswith(("pymp-", "matplotlib", "torchinductor"))),
         "hidden": json.loads(spec.stdout), "records": records(course),
     }  # fmt: skip

@@ -51,13 +51,13 @@ def postgresql(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def dask(tmp_path_factory):
+def dask(course, tmp_path_factory):
     """The address of a scheduler with two worker processes, started by Dask's own commands."""
     folder, port = tmp_path_factory.mktemp("dask"), free_port()
     address, programs = f"tcp://127.0.0.1:{port}", []
     start = [sys.executable, "-W", "ignore", "-m", "distributed.cli"]
     with (folder / "log").open("w") as log:
-        quiet = {"cwd": folder, "stdout": log, "stderr": log, "env": tools()}
+        quiet = {"cwd": folder, "stdout": log, "stderr": log, "env": {**tools(), "PYTHONPATH": str(course)}}
         scheduler = [
             *start[:-1],
             "distributed.cli.dask_scheduler",

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lecture_utils.checks import emit
 from lecture_utils.grading import score
+from lecture_utils.grading.reading import Reading
 
 TRACED = [e for e in EXERCISES.values() if e.observer not in ("question", "resume")]
 
@@ -121,18 +122,41 @@ SEEN = {  # how an answer may use the finished rule: its text, other cells
     "the functional form": (OWN, {"a": "from torch.optim.adam import _single_tensor_adam as helper"}),
     "the course's own": (OWN, {"a": "from lecture_utils.stacked import adam as helper"}),
     "the sources": (OWN, {"a": "from source.lecture12.rubrics.nb06 import adam_step as helper"}),
+    "a pattern": (OWN, {"a": "match torch.optim:\n    case object(AdamW=helper):\n        pass"}),
+    "a name that only a lambda has as its own": (OWN.replace("helper", "(lambda M: 0) and M.Adam"), {"a": "import torch.optim as M"}),
+    "an import in a block": (OWN, {"a": "if True:\n    from torch.optim import Adam as helper"}),
+    "another name for getattr": (OWN.replace("helper", "g(g(torch, 'opt' + 'im'), 'Ad' + 'am')"), {"a": "g = getattr"}),
+    "a dotted name": (OWN, {"a": "import pkgutil\nhelper = pkgutil.resolve_name('torch.optim.Adam')"}),
+    "a text that is run": (OWN, {"a": "from timeit import main\nhelper = main(['from torch.optim import Adam as A; A(w)'])"}),
+    "a module written by a magic": (OWN, {"a": "%%writefile mine.py\nfrom torch.op\\", "b": "from mine import helper"}),
+    "the optimizers of torch.distributed": (OWN, {"a": "import torch.distributed.optim as d\nhelper = d._FunctionalAdam"}),
     "eval": (OWN, {"a": "helper = eval('torch.opt' + 'im.Ad' + 'am')"}),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("answer", SEEN.values(), ids=SEEN)
 def test_the_finished_rule_in_disguise_is_seen(answer):
-    assert score._not_their_own(notebook(answer[0], **answer[1]), "adam_step")
+    assert Reading(notebook(answer[0], **answer[1])).doubt(score.exercises()["adam_step"])
+
+
+HONEST = """model.eval(); pattern = re.compile("a+"); print("compile and open Adam by hand")
+%matplotlib inline
+import lecture_utils.figures
+get_ipython().run_line_magic("matplotlib", "inline")
+%timeit -n 10 helper(1)
+notes = open("notes.txt", "w")"""
 
 
 def test_an_own_rule_is_not_suspected():
-    others = {"a": "def helper(w):\n    return w", "b": "optimizer = torch.optim.SGD(model.parameters())"}
-    assert not score._not_their_own(notebook(OWN, **others), "adam_step")
+    others = {"a": "def helper(w):\n    return w", "b": "optimizer = torch.optim.SGD(model.parameters())", "c": HONEST}
+    assert not Reading(notebook(OWN, **others)).doubt(score.exercises()["adam_step"])
+
+
+def test_deeply_nested_code_and_magics_are_read():
+    chain = "x" + ".a" * 1000 + "()"  # more than ast.unparse can take
+    assert not Reading(notebook(OWN, a=f"def helper(w):\n    return w\n{chain}")).doubt(score.exercises()["adam_step"])
+    magic = "%%time\nfrom torch.optim.adam import _single_tensor_adam as helper"
+    assert Reading(notebook(OWN, a=magic)).doubt(score.exercises()["adam_step"])
 
 
 def test_the_secret_is_made_once_and_only_for_its_owner(tmp_path, monkeypatch):
@@ -144,3 +168,14 @@ def test_the_secret_is_made_once_and_only_for_its_owner(tmp_path, monkeypatch):
     (tmp_path / "grading_secret").write_text("short")
     with pytest.raises(ValueError, match="--force"):
         score.secret.__wrapped__()
+
+
+def test_batches_are_looked_at_where_the_notebook_reaches_for_the_observer():
+    """They are judged beside the student's code: who replaces what judges them could pass without an answer."""
+    cells = [
+        'import sys\nO = sys.modules["lecture_utils.checks.observers"]',
+        "def minibatches(n, batch_size, generator): ...",
+    ]
+    for code, suspected in ((cells, True), (cells[1:], False)):
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in code])
+        assert bool(Reading(notebook).doubt(EXERCISES["minibatches"])) is suspected

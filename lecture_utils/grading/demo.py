@@ -115,7 +115,7 @@ def _class(course: Path, hostile: bool) -> dict[str, HandIn]:
         p.stem: nbformat.read(p, as_version=4) for p in sorted((course / "notebooks" / ASSIGNMENT).glob("*.ipynb"))
     }
     solved = {
-        name: _solved(notebook, course / "solutions" / ASSIGNMENT / f"{name}.ipynb")
+        name: solve(notebook, course / "solutions" / ASSIGNMENT / f"{name}.ipynb")
         for name, notebook in released.items()
     }
     if not released:
@@ -134,7 +134,7 @@ def _class(course: Path, hostile: bool) -> dict[str, HandIn]:
     return students
 
 
-def _solved(notebook: NotebookNode, solution: Path) -> NotebookNode:
+def solve(notebook: NotebookNode, solution: Path) -> NotebookNode:
     """The released notebook with the solution's text in every cell that a student may write in."""
     right = {c.id: c.source for c in nbformat.read(solution, as_version=4).cells} if solution.exists() else {}
     notebook = deepcopy(notebook)

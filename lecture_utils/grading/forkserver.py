@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,7 +22,7 @@ from lecture_utils.grading import sandbox
 
 _IMPORTS = """
     ipykernel.kernelapp IPython.core.ultratb matplotlib.font_manager matplotlib.pyplot matplotlib_inline.backend_inline
-    pyseccomp torch torch._dynamo torch.func lecture_utils.checks.emit lecture_utils.explorer lecture_utils.stacked
+    torch torch._dynamo torch.func lecture_utils.checks.emit lecture_utils.explorer lecture_utils.stacked
 """.split()
 
 
@@ -31,16 +32,17 @@ def serve(descriptor: int) -> None:
     _import_everything()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the grader, which then closes the socket
-    channel.send(b"ready")
-    while request := channel.recv(65536):
-        answer, reply = os.pipe()
-        if os.fork() == 0:
-            channel.close()
-            os.close(answer)
-            _child(json.loads(request), reply)
-        os.close(reply)
-        with os.fdopen(answer, "rb") as pipe:
-            channel.send(pipe.read() or json.dumps({"error": "the kernel ended while it started"}).encode())
+    with suppress(BrokenPipeError, ConnectionResetError):  # the grader has ended
+        channel.send(b"ready")
+        while request := channel.recv(65536):
+            answer, reply = os.pipe()
+            if os.fork() == 0:
+                channel.close()
+                os.close(answer)
+                _child(json.loads(request), reply)
+            os.close(reply)
+            with os.fdopen(answer, "rb") as pipe:
+                channel.send(pipe.read() or json.dumps({"error": "the kernel ended while it started"}).encode())
 
 
 def _import_everything() -> None:
@@ -48,6 +50,8 @@ def _import_everything() -> None:
     os.environ["MPLCONFIGDIR"] = tempfile.gettempdir()
     for module in _IMPORTS:
         importlib.import_module(module)
+    with suppress(ImportError, OSError, RuntimeError):  # only the sandbox needs libseccomp, and says so itself
+        importlib.import_module("pyseccomp")
     import torch
 
     from lecture_utils import data

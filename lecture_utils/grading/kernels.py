@@ -138,9 +138,8 @@ class GradingChannel(AsyncZMQSocketChannel):
     async def get_msg(self, timeout: float | None = None) -> dict[str, Any]:
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            await asyncio.sleep(
-                0
-            )  # a message that is there already is no reason to wait: time limits would never be looked at
+            # A message that is there already is no reason to wait: time limits would never be looked at.
+            await asyncio.sleep(0)
             left = None if deadline is None else max(0, int(1000 * (deadline - time.monotonic())))
             if not await self.socket.poll(left):
                 raise Empty
@@ -200,6 +199,7 @@ class GradingKernelManager(AsyncKernelManager):
         runtime = Path(tempfile.mkdtemp(prefix="grading-"))
         (runtime / sandbox.WORK).mkdir()
         self.transport, self.ip = "ipc", str(runtime / "k")
+        self.transport_encryption = "disabled"  # whatever a server wants for its own kernels: this folder is private
         self.connection_file = str(runtime / "kernel.json")
 
     @property

@@ -9,7 +9,7 @@ import secrets
 import sys
 import time
 from collections import Counter
-from typing import Any
+from typing import Any, ClassVar
 
 from jupyter_client.manager import AsyncKernelManager
 from nbclient.client import NotebookClient
@@ -37,7 +37,7 @@ class Observe(Execute):
     submission_seconds = Integer(600, help="Time limit for all notebooks of one submission.").tag(config=True)
     skip_cells_with_tag = Unicode("demo").tag(config=True)
 
-    _spent: tuple[str, float] = ("", 0.0)  # of the submission at work, seconds so far
+    _spent: ClassVar[dict[tuple[str, str], dict[str, float]]] = {}  # seconds by notebook, of the submission at work
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -46,18 +46,28 @@ class Observe(Execute):
         else:
             self.kernel_manager_class = AsyncKernelManager
 
+    @classmethod
+    def seconds_before(cls, student: str, assignment: str, notebook: str) -> float:
+        """Spent on the other notebooks of the submission at work; 0 when it is graded anew."""
+        spent = cls._spent.get((student, assignment), {})
+        return 0.0 if notebook in spent else sum(spent.values())
+
+    @classmethod
+    def spend(cls, student: str, assignment: str, notebook: str, seconds: float) -> None:
+        spent = cls._spent.get((student, assignment), {})
+        cls._spent = {(student, assignment): {notebook: seconds} | ({} if notebook in spent else spent)}
+
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         if self.sandboxed and (reason := sandbox.why_not()):
             raise sandbox.SandboxError(f"{reason} To grade code that you would run yourself, add --unsandboxed.")
         names = resources["nbgrader"]
-        who = f"{names['student']}/{names['assignment']}"
-        before = Observe._spent[1] if Observe._spent[0] == who else 0.0
-        self._deadline = time.monotonic() + self.submission_seconds - before
+        place = [names[key] for key in ("student", "assignment", "notebook")]
+        self._deadline = time.monotonic() + self.submission_seconds - self.seconds_before(*place)
         self._notes: list[str] = []
         start, sources = time.monotonic(), [cell.source for cell in nb.cells]
         try:
             checks = check_cells(nb)
-            jobs = {i: score.job(name) for i, name in checks.items() if score.job(name)}
+            jobs = {i: told for i, name in checks.items() if (told := score.job(name))}
             records = self._both_turns(nb, jobs, sources)
             if spoken := {
                 i: score.job(checks[i], hidden=False) for i, r in records.items() if score.speaks(checks[i], r)
@@ -69,7 +79,7 @@ class Observe(Execute):
                 cell.source = source
         _keep_only_plain_output(nb, first_check=min(checks, default=len(nb.cells)))
         seconds = time.monotonic() - start
-        Observe._spent = (who, before + seconds)
+        self.spend(*place, seconds)
         resources["observed"] = {name: records.get(i) for i, name in checks.items()}
         resources["run"] = {"seconds": round(seconds, 2), "notes": self._notes}
         return nb, resources

@@ -1,13 +1,15 @@
 """Repair of what reaches an instructor: whatever happened to a notebook on its way, it is graded, and nobody else waits.
 
 ``tidy`` mends the folder of a submission, ``Repair`` the notebook. Each mend is told in the log and in the class report;
-what is taken out of a folder is kept beside it, in ``.lecture12.set_aside``.
+what is taken out of a folder is kept in ``set_aside/``.
 """
 
 from __future__ import annotations
 
 import ast
+import glob
 import json
+import os
 import re
 import secrets
 import shutil
@@ -15,19 +17,24 @@ import stat
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import nbformat
-from nbformat import NotebookNode
+from nbformat import NotebookNode, from_dict
+from nbformat.validator import isvalid
 from nbgrader.api import Gradebook
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import parse_utc
 
-from lecture_utils.environment import ROOT
+from lecture_utils.environment import ROOT, CourseError
 
 LARGEST_FILE = 50 * 2**20  # bytes
 _ADDED_BY_COPYING = re.compile(r"([\s_-]*(\(\d+\)|copy\d*|checkpoint|final|solved|v?\d{1,2}))+$", re.IGNORECASE)
+
+_OUR_ID = re.compile(r"\d\d-[0-9a-f]{8}(-\d+)?")  # of cells that build has made
+_FENCED = re.compile(r"^```.*?\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -69,62 +76,107 @@ def _of_notebook(notebook: Any) -> list[Wanted]:
 def before_autograde(assignment: str, student: str, notebooks: list[str]) -> None:
     """nbgrader's ``pre_convert_hook``: mend the folder, and the list of notebooks that nbgrader has made of it."""
     folder = Path(notebooks[0]).parent
-    tidy(folder)
-    notebooks[:] = sorted(str(p) for p in folder.glob("*.ipynb"))
+    try:
+        tidy(folder)
+        notebooks[:] = sorted(str(p) for p in folder.glob("*.ipynb"))
+    except CourseError:
+        notebooks.clear()  # nbgrader goes on after an error of the hook
+        raise
+
+
+def why_refused(folder: Path) -> str:
+    """Why the hand-in ``folder`` (submitted/STUDENT/ASSIGNMENT) is not looked at; empty if it can be graded."""
+    name = folder.parent.name
+    if folder.parent.is_symlink() or folder.is_symlink():
+        return "its folder is a link, and links are not followed: review it by hand"
+    if name.startswith(".") or glob.escape(name) != name or not name.isprintable() or len(os.fsencode(name)) > 200:
+        return (
+            f"nbgrader cannot take {name!a:.80} for a student's name (it begins with a dot, holds * ? [ or a "
+            "character that cannot be printed, or is too long): rename the folder"
+        )
+    if not folder.is_dir() or not any(folder.iterdir()):
+        there = ", ".join(sorted(p.name for p in folder.parent.iterdir())[:5])
+        return f"there is nothing in {folder.parent.parent.name}/{name}/{folder.name}/, but in {name}/: {there or 'nothing'}"
+    return ""
 
 
 def tidy(folder: Path, names: dict[str, list[Wanted]] | None = None) -> list[str]:
-    """Mend the folder of one submission: links, nested folders, damaged and renamed notebooks. What was done."""
+    """Mend the folder of one submission: links, nested folders, damaged and renamed notebooks. What was done.
+
+    What is taken out of it is kept in ``set_aside/``, where no submission can have put a link. Raises ``CourseError``.
+    """
+    if reason := why_refused(folder):
+        raise CourseError(reason)
     notes: list[str] = []
     names = names if names is not None else _names_of_course(folder.name)
+    aside = folder.parents[2] / "set_aside" / folder.name / folder.parent.name
+
+    def keep(path: Path) -> Path:
+        """A free place for ``path`` among what is set aside."""
+        aside.mkdir(parents=True, exist_ok=True)
+        found = (aside / f"{k}-{path.name[-200:]}" for k in count(1))
+        return next(p for p in found if not p.exists() and not p.is_symlink())
 
     def set_aside(path: Path, why: str) -> None:
-        target = folder.parent / f".{folder.name}.set_aside" / path.name
-        target.parent.mkdir(exist_ok=True)
-        while target.exists() or target.is_symlink():
-            target = target.with_name(f"{target.name}~")
-        shutil.move(path, target)
+        shutil.move(path, keep(path))
         notes.append(f"{path.relative_to(folder)} was set aside: {why}")
 
     for path in sorted(folder.rglob("*")):
-        mode = path.lstat().st_mode if path.is_symlink() or path.exists() else None
-        if mode is not None and stat.S_ISDIR(mode) and path.suffix == ".ipynb":
-            set_aside(path, "it is a folder with the name of a notebook")
-        elif mode is None or stat.S_ISDIR(mode):
-            continue
-        elif stat.S_ISLNK(mode) or not stat.S_ISREG(mode):
-            set_aside(path, "it is a link or a device, not a file")
-        elif path.stat().st_size > LARGEST_FILE:
+        if not path.exists() and not path.is_symlink():
+            continue  # in a folder that has been set aside
+        status = path.lstat()
+        if stat.S_ISLNK(status.st_mode) or (stat.S_ISREG(status.st_mode) and status.st_nlink > 1):
+            path.unlink()  # never followed, written to or moved: it may lead to another's work, or to the rubrics
+            notes.append(f"{path.relative_to(folder)} was taken out: it is a link to another file; review it by hand")
+        elif stat.S_ISDIR(status.st_mode):
+            if path.suffix == ".ipynb":
+                set_aside(path, "it is a folder with the name of a notebook")
+        elif not stat.S_ISREG(status.st_mode):
+            set_aside(path, "it is a device, not a file")
+        elif status.st_size > LARGEST_FILE:
             set_aside(path, f"it is larger than {LARGEST_FILE // 2**20} MB")
     if (stamp := folder / "timestamp.txt").is_file():
         try:
             parse_utc(stamp.read_text().strip())
         except (ValueError, OverflowError):
             set_aside(stamp, "it holds no time")
+    found: dict[str, list[tuple[Path, dict, list[str]]]] = {}
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and ".ipynb" in p.name.lower()):
         if ".ipynb_checkpoints" in path.parts:
             continue
         try:
             notebook, mended = _read(path)
-        except (ValueError, RecursionError) as error:
-            set_aside(path, f"it cannot be read ({error})")
+        except Exception as error:  # nbformat's own conversion of old formats raises whatever it stumbles over
+            set_aside(path, f"it cannot be read ({error!s:.80})")
             continue
-        name = path.stem if path.stem in names and path.suffix == ".ipynb" else _meant(path, notebook, names)
+        found.setdefault(_meant(path, notebook, names), []).append((path, notebook, mended))
+    moves = []
+    for name, several in found.items():
         target = folder / f"{name}.ipynb"
-        if path != target and target.exists():
-            set_aside(path, f"there is a {target.name} already")
-            continue
+        if len(several) > 1:  # a copy is often the one that was worked on; of equals, the one with the right name
+            several.sort(key=lambda one: (_answered(one[1], names.get(name, [])), one[0] == target), reverse=True)
+        for path, *_ in several[1:]:
+            set_aside(path, f"of {target.name} there is also {several[0][0].name}, with as many answers or more")
+        path, notebook, mended = several[0]
+        notes += [f"{target.name}: {m}" for m in mended]
+        if mended:
+            shutil.copy2(path, keep(path))
+            path.write_text(json.dumps(notebook), encoding="utf-8")
         if path != target:
             notes.append(f"{path.relative_to(folder)} was taken for {target.name}")
-        if mended:
-            shutil.copy2(path, folder.parent / f".{folder.name}.{path.name}.as_handed_in")
-            notes += [f"{target.name}: {m}" for m in mended]
-            target.write_text(json.dumps(notebook), encoding="utf-8")
-            if path != target:
-                path.unlink()
-        elif path != target:
-            path.rename(target)
+            moves.append((path.rename(path.with_name(f"{path.name[-200:]}.moving")), target))  # names may be exchanged
+    for path, target in moves:
+        path.rename(target)
     return notes
+
+
+def _answered(notebook: dict, wanted: list[Wanted]) -> int:
+    """How many of the cells to be written in hold something else than what was given out."""
+    mended = nbformat.reads(json.dumps(notebook), as_version=4)
+    repair(mended, wanted)
+    given = {w.name: w.source.strip() for w in wanted if not w.metadata["locked"]}
+    cells = [(c.metadata.get("nbgrader", {}).get("grade_id"), c.source.strip()) for c in mended.cells]
+    return sum(name in given and text != given[name] for name, text in cells)
 
 
 def _read(path: Path) -> tuple[dict, list[str]]:
@@ -145,7 +197,7 @@ def _read(path: Path) -> tuple[dict, list[str]]:
         if whole != notebook:
             notebook, notes = whole, [*notes, "characters were mended"]
     if isinstance(notebook, dict) and "worksheets" in notebook:
-        notebook, notes = nbformat.convert(nbformat.from_dict(notebook), 4), [*notes, "was in an old format"]
+        notebook, notes = nbformat.convert(from_dict(notebook), 4), [*notes, "was in an old format"]
     if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
         raise ValueError("no notebook")
     cells = [_sound(c) for c in notebook["cells"]]
@@ -154,12 +206,13 @@ def _read(path: Path) -> tuple[dict, list[str]]:
     sound["metadata"] = notebook["metadata"] if isinstance(notebook.get("metadata"), dict) else {}
     sound["metadata"].pop("widgets", None)
     if not isinstance(notebook.get("metadata"), dict) or not _is_valid(sound):
-        notes.append("metadata was mended")
+        notes.append("metadata was mended, outputs were left out")  # which grading clears anyway
         kept = {key: sound["metadata"].get(key) for key in ("kernelspec", "language_info")}
         sound["metadata"] = {key: value for key, value in kept.items() if isinstance(value, dict) and "name" in value}
         for cell in good:
             cell["metadata"] = {key: cell["metadata"][key] for key in ("nbgrader", "tags") if key in cell["metadata"]}
             cell.pop("attachments", None)
+            cell |= {"outputs": []} if cell["cell_type"] == "code" else {}
     if good != notebook["cells"] or notebook.get("nbformat") != 4 or notes:
         if len(good) < len(cells):
             notes.append(f"{len(cells) - len(good)} broken cell(s) left out")
@@ -170,7 +223,7 @@ def _read(path: Path) -> tuple[dict, list[str]]:
 def _is_valid(notebook: dict) -> bool:
     """Whether nbformat takes it, ids of cells aside: it makes new ones."""
     cells = [{key: value for key, value in cell.items() if key != "id"} for cell in notebook["cells"]]
-    return nbformat.validator.isvalid(nbformat.from_dict({**notebook, "nbformat_minor": 4, "cells": cells}))
+    return isvalid(from_dict({**notebook, "nbformat_minor": 4, "cells": cells}))
 
 
 def _sound(cell: Any) -> dict[str, Any] | None:
@@ -191,32 +244,14 @@ def _sound(cell: Any) -> dict[str, Any] | None:
     if "id" in good and not (isinstance(good["id"], str) and re.fullmatch(r"[A-Za-z0-9_-]{1,64}", good["id"])):
         good["id"] = secrets.token_hex(4)
     if cell["cell_type"] == "code":
-        good |= {"outputs": cell["outputs"] if _are_outputs(cell.get("outputs")) else [], "execution_count": None} | (
-            {"execution_count": cell["execution_count"]} if isinstance(cell.get("execution_count"), int) else {}
-        )
+        outputs, count = cell.get("outputs"), cell.get("execution_count")
+        good["outputs"] = outputs if isinstance(outputs, list) else []
+        good["execution_count"] = count if isinstance(count, int) else None
     return good
 
 
-_PARTS = {  # of outputs: all are cleared before grading, but only after nbformat has looked at them
-    "stream": {"name": str, "text": str | list},
-    "display_data": {"data": dict, "metadata": dict},
-    "execute_result": {"data": dict, "metadata": dict, "execution_count": int | None},
-    "error": {"ename": str, "evalue": str, "traceback": list},
-}
-
-
-def _are_outputs(outputs: Any) -> bool:
-    return isinstance(outputs, list) and all(
-        isinstance(o, dict)
-        and isinstance(kind := o.get("output_type"), str)
-        and kind in _PARTS
-        and all(key in o and isinstance(o[key], of) for key, of in _PARTS[kind].items())
-        for o in outputs
-    )
-
-
 def _meant(path: Path, notebook: dict, names: dict[str, list[Wanted]]) -> str:
-    """The course's notebook that a renamed one is: by what is in it, else by its name."""
+    """The course's notebook that a file is: by what is in it, else by its name."""
     sources = {"".join(c["source"]).strip() for c in notebook["cells"]}
     ids = {
         (c["metadata"].get("nbgrader") or {}).get("grade_id")
@@ -229,7 +264,7 @@ def _meant(path: Path, notebook: dict, names: dict[str, list[Wanted]]) -> str:
         same = sum(c.name in ids or c.source.strip() in sources for c in cells)
         return same / len(cells) if cells else 0.0
 
-    if names and likeness(best := max(names, key=likeness)) >= 0.5:
+    if names and likeness(best := max(names, key=lambda name: (likeness(name), name == path.stem))) >= 0.5:
         return best
     stem = _ADDED_BY_COPYING.sub("", path.name.lower().split(".ipynb")[0])
     return next((n for n in names if n.lower() == stem), path.name.split(".ipynb")[0])
@@ -272,7 +307,7 @@ class KeepRepairs(NbGraderPreprocessor):
 
 def repair(nb: NotebookNode, wanted: list[Wanted]) -> list[str]:
     """Mend ``nb`` in place; what was done. Every wanted cell is there exactly once afterwards, with its own metadata."""
-    notes: list[str] = []
+    notes = _keep_what_stands_in_checks(nb, {w.name: w for w in wanted if w.metadata["locked"]})
     places: dict[str, list[int]] = {w.name: [] for w in wanted}
     for i, cell in enumerate(nb.cells):
         entry = cell.metadata.pop("nbgrader", None)
@@ -310,6 +345,35 @@ def repair(nb: NotebookNode, wanted: list[Wanted]) -> list[str]:
             index = next(k for k, c in enumerate(nb.cells) if c is before[-1]) + 1 if before else len(nb.cells)
             nb.cells.insert(index, new)
             at[w.name] = new
+    return notes + _answers_elsewhere(nb, [(w, at[w.name]) for w in wanted if w.name in at])
+
+
+def _keep_what_stands_in_checks(nb: NotebookNode, locked: dict[str, Wanted]) -> list[str]:
+    """An answer typed into the cell of a check, which is about to be restored, moves into a cell of its own above it."""
+    notes = []
+    for cell in list(nb.cells):
+        entry = cell.metadata.get("nbgrader")
+        w = locked.get(str(entry.get("grade_id"))) if isinstance(entry, dict) else None
+        if w and w.source.strip() != cell.source.strip() and _defined(cell.source) - _defined(w.source):
+            own = nbformat.v4.new_code_cell(cell.source.replace(w.source.strip(), "").strip())
+            nb.cells.insert(next(k for k, c in enumerate(nb.cells) if c is cell), own)
+            notes.append(f"what had been written into the cell {w.name} was moved into one above it")
+    return notes
+
+
+def _answers_elsewhere(nb: NotebookNode, cells: list[tuple[Wanted, NotebookNode]]) -> list[str]:
+    """Notes for a person: answer cells that are as they were given out, with what looks like the answer near by."""
+    notes = []
+    own = [c.cell_type == "markdown" and not _OUR_ID.fullmatch(c.get("id", "")) for c in nb.cells]
+    fenced = [code for c, mine in zip(nb.cells, own, strict=True) if mine for code in _FENCED.findall(c.source)]
+    for w, cell in cells:
+        if w.metadata["locked"] or cell.source.strip() != w.source.strip():
+            continue
+        below = next(k for k, c in enumerate(nb.cells) if c is cell) + 1
+        if w.kind == "code" and any(_defined(w.source) <= _defined(code) for code in fenced if _defined(w.source)):
+            notes.append(f"{w.name} is empty, and a Markdown cell holds code for it: look at it by hand")
+        elif w.kind == "markdown" and below < len(own) and own[below] and "nbgrader" not in nb.cells[below].metadata:
+            notes.append(f"{w.name} is empty, and a text was written below it: look at it by hand")
     return notes
 
 
@@ -352,4 +416,4 @@ def _become(cell: NotebookNode, w: Wanted) -> None:
             cell.outputs, cell.execution_count = [], None
     if w.metadata["locked"]:
         cell.source = w.source
-    cell.metadata["nbgrader"] = nbformat.from_dict(w.metadata)
+    cell.metadata["nbgrader"] = from_dict(w.metadata)

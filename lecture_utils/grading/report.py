@@ -65,13 +65,13 @@ class Submission:
 
 def report(assignment: str = "lecture12", db: str | None = None, root: Path = ROOT) -> Path:
     """Write ``report/index.html``, the tables beside it, and ``grades.csv``; the page's path. Raises ``CourseError``."""
-    from nbgrader.api import Gradebook, MissingEntry
+    from nbgrader.api import MissingEntry
     from nbgrader.plugins import CsvExportPlugin
 
-    from lecture_utils.grading.batch import nbgrader_api
+    from lecture_utils.grading.batch import open_gradebook
     from lecture_utils.grading.page import page
 
-    with Gradebook(nbgrader_api(str(root), db).coursedir.db_url) as gradebook:
+    with open_gradebook(root, db) as gradebook:
         try:
             submissions = collect(gradebook, assignment, root)
         except MissingEntry:
@@ -79,6 +79,9 @@ def report(assignment: str = "lecture12", db: str | None = None, root: Path = RO
                 f"Nothing is graded of {assignment!r}: python3 -m lecture_utils grade {assignment}"
             ) from None
         CsvExportPlugin(to=str(root / "grades.csv")).export(gradebook)
+        with (root / "grades.csv").open(newline="", errors="surrogateescape") as file:
+            grades = list(csv.reader(file))
+        _write_csv(root / "grades.csv", grades)  # as nbgrader wrote it, without formulas
     folder = root / "report"
     folder.mkdir(exist_ok=True)
     _write_csv(folder / "exercises.csv", exercise_rows(submissions))

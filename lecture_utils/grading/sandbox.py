@@ -15,7 +15,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import resource
 import signal
 import site
 import subprocess
@@ -120,6 +119,8 @@ def make_work_folder(runtime: Path) -> None:
 
 def lock(runtime: Path) -> None:
     """Limits and Landlock, for this thread and all that it starts. Call it before any other thread is there."""
+    import resource  # here and not above: Windows has none, and reports can be written there
+
     from landlock import FSAccess, Ruleset
 
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

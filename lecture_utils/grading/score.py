@@ -5,7 +5,6 @@ Hidden cases are drawn from a secret that only this machine has; expected values
 
 from __future__ import annotations
 
-import ast
 import html
 import os
 import re
@@ -16,16 +15,15 @@ from random import Random
 from typing import Any
 
 import torch
-from IPython.core.inputtransformer2 import TransformerManager
 from nbconvert.preprocessors.sanitize import SanitizeHTML
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from nbgrader.api import Gradebook
 from nbgrader.preprocessors import NbGraderPreprocessor
-from nbgrader.utils import is_grade, is_locked, is_solution
+from nbgrader.utils import is_locked
 from traitlets import Bool
 
-from lecture_utils import checks
+from lecture_utils.checks.calling import TimedOut, time_limit
 from lecture_utils.checks.exercise import Exercise
 from lecture_utils.checks.judge import Verdict, compare, load
 from lecture_utils.checks.notebook import card
@@ -33,11 +31,13 @@ from lecture_utils.checks.observers import TIME_LIMIT, traced
 from lecture_utils.checks.quiz import judge_question
 from lecture_utils.checks.record import load_rubrics, record
 from lecture_utils.checks.resume import compare as compare_runs
-from lecture_utils.checks.traces import Problem, Trace, decode
+from lecture_utils.checks.traces import KINDS, Problem, Trace, decode
 from lecture_utils.environment import ROOT, CourseError
+from lecture_utils.grading.reading import Reading
 
 SOURCE = ROOT / "source" / "lecture12"
 SECRET = ROOT / "grading_secret"
+COMPARING = 60  # seconds for one record: an honest one takes less than one
 TEXT = 400  # characters of what student code says that a verdict may quote
 _WORD = re.compile(r"[A-Za-z0-9_-]{1,64}")
 METADATA = "lecture_utils"  # the key under which verdicts stand in autograded notebooks, for the report
@@ -53,6 +53,7 @@ class Score(NbGraderPreprocessor):
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         records = resources["observed"]
         examined = resources["nbgrader"]["student"] if self.exam else None
+        reading = Reading(nb)
         for cell in nb.cells:
             name = cell.metadata.get("nbgrader", {}).get("grade_id")
             if name not in records:
@@ -60,7 +61,7 @@ class Score(NbGraderPreprocessor):
             verdict = _verdict(name, records[name], examined)
             if verdict.kind == "other_student":
                 verdict = replace(verdict, kind="review")
-            elif verdict.credit and (why := _not_their_own(nb, name)):
+            elif verdict.credit and (why := reading.doubt(exercises()[name])):
                 verdict = Verdict(name, False, "review", 0.0, "for your instructor to look at", why)
             points = round(verdict.credit * cell.metadata.nbgrader.points, 4)
             shown = card(verdict)
@@ -223,6 +224,13 @@ def speaks(name: str, record: Any) -> bool:
 
 def in_other_words(name: str, record: dict[str, Any], told: Any) -> dict[str, Any]:
     """The record with the words of ``told``, which comes from a kernel that knew the public cases only."""
+    try:
+        return _in_other_words(name, record, told)
+    except Exception:  # hostile data may be of any shape
+        return {"failed": "What was recorded is malformed."}
+
+
+def _in_other_words(name: str, record: dict[str, Any], told: Any) -> dict[str, Any]:
     told = told if isinstance(told, dict) else {"failed": "It fails, but not on the public cases alone."}
     if "failed" in record or "failed" in told:
         return {
@@ -260,9 +268,10 @@ def _verdict(name: str, observed: Any, examined: str | None) -> Verdict:
             return Verdict(name, False, kind, 0.0, "the check fails", _short(observed["failed"]))
         if exercises()[name].observer == "question":
             return judge_question(exercises()[name], *observed["value"], exam=examined)
-        traces = [_shortened(t) for t in _traces(name, observed)]
-        return compare(name, spec(name), traces, public=len(public(name)["cases"]))
-    except Exception as error:  # hostile data may be of any shape: no credit, and the next cell
+        expected, seen = spec(name), len(public(name)["cases"])  # made here: that takes its time
+        with time_limit(COMPARING):
+            return compare(name, expected, [_shortened(t) for t in _traces(name, observed)], public=seen)
+    except (Exception, TimedOut) as error:  # hostile data may be of any shape: no credit, and the next cell
         return Verdict(
             name, False, "malformed", 0.0, "not scored", f"What was recorded is malformed ({type(error).__name__})."
         )
@@ -288,8 +297,9 @@ def _resumed(result: dict[str, Any], case: dict[str, Any]) -> Trace:
 
 def _shortened(trace: Trace) -> Trace:
     trace.entries = [(_short(label), value) for label, value in trace.entries]
-    if trace.problem:
-        problem = trace.problem
+    if problem := trace.problem:
+        if problem.kind not in KINDS:  # the kernel is not trusted: of its own kinds, one would be called "passed"
+            raise ValueError("a problem of no known kind")
         trace.problem = Problem(_short(problem.kind), _short(str(problem)), _short(problem.place))
     return trace
 
@@ -297,179 +307,3 @@ def _shortened(trace: Trace) -> Trace:
 def _short(text: Any) -> str:
     text = "".join(c if c.isprintable() or c == "\n" else "�" for c in str(text))
     return text if len(text) <= TEXT else text[:TEXT] + " …"
-
-
-# --- whose work is it? -------------------------------------------------------------------------------------------
-
-_RULES = {"steps", "optimizer_class", "optimizer_rates", "lambda_rates"}  # observers of what students write themselves
-_EVASIVE = set("""
-    eval exec compile __import__ importlib import_module globals locals vars setattr builtins __builtins__ __dict__ __globals__
-    __subclasses__ __getattribute__ attrgetter methodcaller modules _getframe currentframe f_back f_globals f_locals f_builtins
-    settrace setprofile ctypes gc inspect runpy get_ipython pickle cloudpickle marshal open write_text write_bytes
-""".split())  # fmt: skip
-_OF_FILES = {"pickle", "cloudpickle", "open", "write_text", "write_bytes"}  # a checkpoint may be written by any of them
-
-
-def _not_their_own(nb: NotebookNode, name: str) -> str:
-    """Why a right answer may not be the student's own rule; empty if nothing speaks for that.
-
-    Looks at the code that the answer uses: the definitions of its names in all cells, and of the names in these.
-    """
-    definitions = _definitions(nb)
-    reached, todo, found = set(), [name, *_answer_names(nb, name)], set()
-    while todo:
-        if (one := todo.pop()) in reached:
-            continue
-        reached.add(one)
-        for node in definitions.get(one, []):
-            names = _names(node)
-            found |= names
-            todo += (names - _local(node)) & definitions.keys()
-    if found & {"rubrics", "source", "solutions"} & _imported(nb):
-        return "The answer imports the course's sources."
-    if _reaches_into_checks(nb):
-        return "The notebook imports what its checks are made of."
-    everywhere = {n for statements in definitions.values() for s in statements for n in _names(s)}
-    everywhere |= _names(ast.Module(definitions[""], []))
-    if exercises()[name].observer == "resume" and (used := everywhere & (_EVASIVE - _OF_FILES)):
-        return f"The notebook uses {', '.join(sorted(used))}, so what the answer does cannot be told by reading it."
-    if exercises()[name].observer not in _RULES or exercises()[name].notebook.startswith("07"):
-        return ""
-    ready = set(torch.optim.__all__) - {"Optimizer", "lr_scheduler", "swa_utils"}
-    ready |= {n for n in found if n.startswith(("_single_tensor", "_multi_tensor", "_fused_"))}
-    ready |= {n.lower() for n in ready} if "optim" in found else set()  # torch.optim.adam.adam
-    ready |= {"lr_scheduler", "_functional", "stacked", "sweep", "RULES"}
-    if used := found & ready:
-        return f"The answer uses {', '.join(sorted(used))}, where the rule itself was to be written."
-    if used := everywhere & _EVASIVE:
-        return f"The notebook uses {', '.join(sorted(used))}, so what the answer does cannot be told by reading it."
-    return ""
-
-
-def _definitions(nb: NotebookNode) -> dict[str, list[ast.AST]]:
-    """Which top-level statements of the students' cells give each name its meaning."""
-    found: dict[str, list[ast.AST]] = {"": []}  # "": statements that bind nothing
-    for cell in nb.cells:
-        if cell.cell_type != "code" or is_locked(cell) or "demo" in cell.metadata.get("tags", []):
-            continue
-        for statement in _parsed(cell.source):
-            bound = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-            bound |= {n.name for n in ast.walk(statement) if isinstance(n, ast.FunctionDef | ast.ClassDef)}
-            if isinstance(statement, ast.Import | ast.ImportFrom):
-                bound |= {(a.asname or a.name).split(".")[0] for a in statement.names} - {"torch"}
-            bound |= _changed(statement) - _local(statement) - {"torch"}
-            for one in bound or {""}:
-                found.setdefault(one, []).append(statement)
-    return found
-
-
-def _changed(statement: ast.stmt) -> set[str]:
-    """Names of objects that a statement may put something into, and of attributes that it sets."""
-    changed: set[str] = set()
-    for n in ast.walk(statement):
-        if isinstance(n, ast.Attribute | ast.Subscript) and isinstance(n.ctx, ast.Store):
-            changed |= {_root(n)} | ({n.attr} if isinstance(n, ast.Attribute) else set())
-        elif isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute):
-            changed.add(_root(n.func))
-    if (
-        isinstance(statement, ast.Expr)
-        and isinstance(call := statement.value, ast.Call)
-        and isinstance(call.func, ast.Name)
-    ):
-        changed |= {call.func.id, *(a.id for a in call.args if isinstance(a, ast.Name))}
-    return changed - {""}
-
-
-def _root(node: ast.AST) -> str:
-    while isinstance(node, ast.Attribute | ast.Subscript):
-        node = node.value
-    return node.id if isinstance(node, ast.Name) else ""
-
-
-def _reaches_into_checks(nb: NotebookNode) -> bool:
-    inside = ("lecture_utils.checks", "lecture_utils.grading")
-    for statement in (
-        s
-        for c in nb.cells
-        if c.cell_type == "code" and not is_locked(c)
-        for t in _parsed(c.source)
-        for s in ast.walk(t)
-    ):
-        if isinstance(statement, ast.Import) and any(a.name.split(".")[0] == "lecture_utils" for a in statement.names):
-            return True
-        if isinstance(statement, ast.ImportFrom):
-            module, names = statement.module or "", {a.name for a in statement.names}
-            if (module == "lecture_utils" and names & {"checks", "grading", "*"}) or module.startswith(
-                tuple(f"{i}." for i in inside)
-            ):
-                return True
-            if module in inside and names - set(checks.__all__):
-                return True
-    return False
-
-
-def _answer_names(nb: NotebookNode, name: str) -> list[str]:
-    check = next(
-        c
-        for c in nb.cells
-        if c.metadata.get("nbgrader", {}).get("grade_id") == name and is_grade(c) and not is_solution(c)
-    )
-    return [n.id for s in _parsed(check.source) for n in ast.walk(s) if isinstance(n, ast.Name)]
-
-
-def _names(node: ast.AST) -> set[str]:
-    """Names, attributes, imported names, and strings that are one word: getattr(torch, "optim")."""
-    names: set[str] = set()
-    for n in ast.walk(node):
-        if isinstance(n, ast.Name):
-            names.add(n.id)
-        elif isinstance(n, ast.Attribute):
-            names.add(n.attr)
-        elif isinstance(n, ast.Constant) and isinstance(n.value, str) and n.value.isidentifier():
-            names.add(n.value)
-        elif isinstance(n, ast.FunctionDef | ast.ClassDef):
-            names.add(n.name)
-        if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id in ("getattr", "hasattr"):
-            if not all(isinstance(a, ast.Constant) for a in n.args[1:2]):
-                names.add("vars")  # getattr(torch, "op" + "tim")
-        elif isinstance(n, ast.Import | ast.ImportFrom):
-            names |= {part for a in n.names for part in a.name.split(".")} | set(
-                (getattr(n, "module", "") or "").split(".")
-            )
-    return names
-
-
-def _local(node: ast.AST) -> set[str]:
-    """Parameters and variables of a function or class: a name of the notebook's that is equal means something else."""
-    if not isinstance(node, ast.FunctionDef | ast.ClassDef):
-        return set()
-    stored = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    return stored | {n.arg for n in ast.walk(node) if isinstance(n, ast.arg)}
-
-
-def _imported(nb: NotebookNode) -> set[str]:
-    imports = [s for c in nb.cells if c.cell_type == "code" for t in _parsed(c.source) for s in ast.walk(t)]
-    return {part for s in imports if isinstance(s, ast.Import | ast.ImportFrom) for part in _names(s)}
-
-
-def _parsed(source: str) -> list[ast.stmt]:
-    """The statements of a cell. What stands behind an IPython magic counts as code, too."""
-    try:
-        try:
-            body = ast.parse(source).body
-        except SyntaxError:
-            body = ast.parse(TransformerManager().transform_cell(source)).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []
-    found = []
-    for statement in body:
-        call = statement.value if isinstance(statement, ast.Expr) else None
-        if isinstance(call, ast.Call) and ast.unparse(call.func).startswith(
-            ("get_ipython().run_", "get_ipython().system")
-        ):
-            texts = [a.value for a in call.args if isinstance(a, ast.Constant)]
-            if texts and len(texts) == len(call.args):
-                found += _parsed(str(texts[-1]))
-                continue
-        found.append(statement)
-    return found
