@@ -12,6 +12,7 @@ import sklearn.datasets
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
+from sklearn.utils.validation import check_memory
 from torch.nn import functional as F
 
 from lecture_utils.devices import HOST, Device, pick_device
@@ -82,43 +83,33 @@ def ridge_softmax_minimum(data: Data, l2: float) -> float:
 def mnist(device: Device = None, cache: str | os.PathLike | None = None, validation: int = 0) -> Data:
     """MNIST: 60,000 pictures of 28 × 28 pixels to train on, 10,000 to test on, in float32.
 
-    Downloaded once (15 MB) from openml.org into the folder ``cache``, by default scikit-learn's data folder, and
-    verified at each use. Raises ConnectionError if it is neither there nor to be had, ValueError if it is damaged.
+    Downloaded once (15 MB) from openml.org, verified, and kept in the folder ``cache``, by default scikit-learn's data
+    folder. Raises ConnectionError if it is neither there nor to be had, ValueError if openml.org sends something else.
     """
     folder = Path(cache or sklearn.datasets.get_data_home())
-    file = folder / "mnist_784.npz"
-    if file.exists():
-        try:
-            with np.load(file) as arrays:
-                x, y = _verified(arrays["x"], arrays["y"])
-        except Exception as error:  # a damaged archive fails in many ways
-            raise ValueError(f"{file} does not hold MNIST ({error}). Delete it and run this again.") from error
-    else:
-        try:  # liac-arff is the parser that needs no pandas
-            sent = sklearn.datasets.fetch_openml(
-                "mnist_784", version=1, as_frame=False, parser="liac-arff", data_home=str(folder)
-            )
-        except (OSError, HTTPException) as error:
-            raise ConnectionError(
-                f"MNIST could not be downloaded from www.openml.org: {error}. Connect to the internet and run this "
-                f"again, or copy mnist_784.npz from another machine into {folder}. digits() needs no download."
-            ) from error
-        x, y = _verified(np.asarray(sent.data), np.asarray(sent.target).astype(np.int64))
-        folder.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(".part.npz")
-        np.savez_compressed(part, x=x.astype(np.uint8), y=y)
-        part.replace(file)  # whole or not at all, when interrupted
+    # fetch_openml keeps the file that was sent, but needs a minute to read it: what is kept here is the arrays.
+    x, y = check_memory(str(folder)).cache(_openml_mnist, ignore=["folder"])(folder)
     x = x / np.float32(255)
     return _data(x[:-MNIST_TEST], y[:-MNIST_TEST], x[-MNIST_TEST:], y[-MNIST_TEST:], validation, device)
 
 
-def _verified(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _openml_mnist(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    try:  # liac-arff is the parser that needs no pandas
+        sent = sklearn.datasets.fetch_openml(
+            "mnist_784", version=1, as_frame=False, parser="liac-arff", data_home=folder
+        )
+    except (OSError, HTTPException) as error:
+        raise ConnectionError(
+            f"MNIST could not be downloaded from www.openml.org: {error}. Connect to the internet and run this again, "
+            f"or copy the folder {folder} from a machine that has it. digits() needs no download."
+        ) from error
+    x, y = np.asarray(sent.data), np.asarray(sent.target).astype(np.int64)
     found = {"shape": x.shape, "pixel sum": int(x.sum(dtype=np.float64)), "label counts": np.bincount(y).tolist()}
     true = {"shape": MNIST_SHAPE, "pixel sum": MNIST_PIXEL_SUM, "label counts": MNIST_LABEL_COUNTS}
     for name, value in true.items():
         if found[name] != value:
-            raise ValueError(f"MNIST's {name} should be {value}, but it is {found[name]}")
-    return x, y
+            raise ValueError(f"MNIST's {name} should be {value}, but openml.org sent {found[name]}.")
+    return x.astype(np.uint8), y
 
 
 def _digits() -> tuple[np.ndarray, ...]:

@@ -5,7 +5,6 @@ Where no kernel runs (exported pages, saved notebooks) its place is taken by a p
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -110,23 +109,3 @@ def walk(
             point += alpha * lr * optimizer.state[w]["momentum_buffer"]
         path.append(point)
     return torch.stack(path)
-
-
-def page(path: str | Path, **settings: Any) -> None:
-    """Write one self-contained HTML page with an explorer that works from the file system, without Python."""
-    made = explorer(**settings)
-    state = {name: getattr(made, name) for name in ("landscape", "methods", "lr", "alpha", "beta", "steps", "start")}
-    script = (HERE / "explorer.js").read_text(encoding="utf-8")
-    style = (HERE / "explorer.css").read_text(encoding="utf-8")
-    Path(path).write_text(
-        f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>Optimizer explorer</title><style>{style}</style></head>
-<body><main><h1>Optimizer explorer</h1><div id="explorer"></div></main>
-<script type="module">{script}
-const state = {json.dumps(state)};
-const model = {{ get: (k) => state[k], set: (k, v) => {{ state[k] = v; }}, save_changes() {{}}, on() {{}} }};
-render({{ model, el: document.getElementById("explorer") }});
-</script></body></html>
-""",
-        encoding="utf-8",
-    )

@@ -7,6 +7,7 @@ import io
 import math
 import re
 import tomllib
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -96,9 +97,13 @@ class Question:
         if self.kind == "derivation":
             return {"passed": (True, self.because)}
         if self.kind == "true_false":
+            if not isinstance(self.right, bool):
+                raise ValueError("right is true or false")
             return {k: (self.right == (k == "true"), self.because[k]) for k in ("true", "false")}
         if self.kind == "matching":
-            found = {}
+            found, letters = {}, ascii_uppercase[: len(self.properties)]
+            if wrong := [item["name"] for item in self.items if item["right"] not in [*letters]]:
+                raise ValueError(f"right of {', '.join(wrong)} is one of the letters {letters}")
             for item, (k, p) in product(self.items, zip(ascii_uppercase, self.properties, strict=False)):
                 right = k == item["right"]
                 found[f"{item['name']}={k}"] = (right, f"Yes: {item['because']}" if right else p["because"])
@@ -119,15 +124,13 @@ class Question:
     def recorded(self) -> dict[str, Any]:
         """What checks.json holds of the question."""
         sets = range(len(self.numbers))
-        return {
-            "id": self.id,
-            "number": self.number,
-            "kind": self.kind,
-            "section": self.section,
-            "form": self.form(),
-            **({"texts": [self.shown(which) for which in sets]} if self.drawn else {}),
-            "sealed": [seal(self.id, which, self.answers(which)) for which in sets],
-        }
+        texts = {"texts": [self.shown(which) for which in sets]} if self.drawn else {}
+        return self.head | texts | {"sealed": [seal(self.id, which, self.answers(which)) for which in sets]}
+
+    @property
+    def head(self) -> dict[str, Any]:
+        about = {"id": self.id, "number": self.number, "kind": self.kind, "section": self.section}
+        return about | {"form": self.form()}
 
     def shown(self, which: int) -> str:
         """The question in Markdown, with options, with one set of numbers."""
@@ -148,10 +151,11 @@ class Question:
             return Exercise(self.id, notebook, self.points, "question", lambda random: [], self, ())
         names, slips = list(self.arguments), enumerate(self.wrong, 1)
         mistakes = tuple(
-            Misconception(f"slip_{k}", slip["because"], Formula(slip["formula"], names)) for k, slip in slips
+            Misconception(f"slip_{k}", slip["because"], formula(slip["formula"], names)) for k, slip in slips
         )
         settings = {"arguments": names}
-        right = Formula(self.formula, names, self)
+        right = formula(self.formula, names)
+        right.recorded = self.recorded
         return Exercise(self.id, notebook, self.points, "values", self.cases, right, mistakes, settings=settings)
 
     def cases(self, random: Random) -> list[dict[str, Any]]:
@@ -166,16 +170,9 @@ class Question:
         return cases
 
 
-class Formula:
+def formula(expression: str, names: list[str]) -> Callable[..., float]:
     """A formula as a function of its arguments, in their order."""
-
-    def __init__(self, formula: str, names: list[str], question: Question | None = None):
-        self.formula, self.names = formula, names
-        if question:
-            self.recorded = question.recorded
-
-    def __call__(self, *args: float) -> float:
-        return evaluate(self.formula, dict(zip(self.names, args, strict=True)))
+    return lambda *args: evaluate(expression, dict(zip(names, args, strict=True)))
 
 
 # --- templates ---------------------------------------------------------------------------------------------------
@@ -217,10 +214,17 @@ def load(file: Path = RECORDS) -> tuple[Question, ...]:
     """All questions. Raises ``CourseError`` that names the record and what is wrong with it."""
     if not file.exists():
         raise CourseError(f"{file.name} is not here: the records of the questions, with their answers, do not travel.")
-    questions = []
-    for number, data in enumerate(tomllib.loads(file.read_text(encoding="utf-8"))["question"], 1):
+    questions, ids = [], set()
+    try:
+        records = tomllib.loads(file.read_text(encoding="utf-8"))["question"]
+    except (tomllib.TOMLDecodeError, KeyError) as error:
+        raise CourseError(f"{file.name} cannot be read as TOML with [[question]] records: {error}") from None
+    for number, data in enumerate(records, 1):
         try:
             question = Question(number=number, **data)
+            if question.id in ids:
+                raise ValueError("another question has this id already")
+            ids.add(question.id)
             if question.kind not in KINDS:
                 raise ValueError(f"kind is one of {', '.join(KINDS)}")
             for which in range(len(question.numbers)):

@@ -66,6 +66,8 @@ def adam(w, grad, m, r, t, lr, beta1=0.9, beta2=0.999, eps=1e-8):
 RULES = {"sgd": sgd, "momentum": momentum, "nesterov": nesterov, "rmsprop": rmsprop, "adam": adam}
 STATES = {"sgd": (), "adam": (0.0, 0.0, 0)}  # of the others: (0.0,)
 
+WORTH_A_THREAD = 3e6  # multiplications per step, measured with two threads: at 1e6 slower than one, at 5e6 faster
+
 
 def sweep(
     rule: str | Callable,
@@ -78,8 +80,7 @@ def sweep(
     hidden: int = 64,
     l2: float = 0.0,
     state: Sequence | None = None,
-    schedule: Callable[[int], float] | None = None,
-    per_step: bool = False,
+    schedule: Callable[[int], float | Sequence[float]] | None = None,
     progress: bool = False,
     **hyper: Any,
 ) -> Runs:
@@ -89,7 +90,7 @@ def sweep(
     beta2=0.999, eps=1e-8), which step as ``torch.optim`` does. Or your own step function, called as
     ``step(w, grad, *state, lr=lr, **hyper)`` with the weights of all runs in w and the rate of each weight in lr;
     ``state`` gives what the state starts from, as for ``training.RuleOptimizer``, by default (0.0,).
-    schedule: ``schedule(epoch)``, or ``schedule(step)`` if ``per_step``, counted from 0, is a factor on every rate.
+    schedule: ``schedule(epoch)``, counted from 0, is a factor on every rate, or gives one for each.
     batch_size: one, or one per epoch.   l2: adds l2/2 · ‖weights and biases‖² to the training loss.
     Raises ValueError if an argument cannot be used, TypeError for a hyperparameter that the rule does not have.
     """
@@ -101,10 +102,20 @@ def sweep(
     if not n_lrs or not seeds:
         raise ValueError("lrs and seeds must each have at least one entry.")
 
+    def factor(epoch: int) -> Tensor:
+        value = torch.as_tensor(schedule(epoch) if schedule else 1.0, dtype=lrs.dtype, device=HOST)
+        if value.shape not in ((), lrs.shape):
+            raise ValueError(
+                f"schedule({epoch}) gave {value.numel()} factors for {n_lrs} rates: give one, or one for each."
+            )
+        return value.expand(n_lrs)
+
+    rates = torch.stack([lrs * factor(epoch) for epoch in range(epochs)], dim=1)
+
     @torch.no_grad()
-    def run(seeds: Sequence[int]) -> tuple[dict[str, Tensor], list[float]]:
-        runs, randoms, losses, factors = len(seeds) * n_lrs, [generator(seed) for seed in seeds], [], []
-        weights, rates, shapes = _stack(lrs, seeds, hidden, data)
+    def run(seeds: Sequence[int]) -> dict[str, Tensor]:
+        runs, randoms, losses = len(seeds) * n_lrs, [generator(seed) for seed in seeds], []
+        weights, shapes = _stack(n_lrs, seeds, hidden, data)
         memory, grad = start_state(start, weights), torch.empty_like(weights)
         views, grad_views = _views(weights, shapes), _views(grad, shapes)
 
@@ -119,50 +130,57 @@ def sweep(
         for epoch, size in enumerate(sizes):
             order = torch.stack([torch.cat(shuffled(data.n, size, random)) for random in randoms]).to(data.x.device)
             labels = data.y[order].view(len(seeds), 1, 1, -1).expand(-1, n_lrs, -1, -1).reshape(runs, 1, -1)
+            lr = _of_each_weight(rates[:, epoch], shapes, weights, len(seeds))
             for batch, y in zip(order.split(size, 1), labels.split(size, 2), strict=True):
-                factors.append(schedule(len(losses) if per_step else epoch) if schedule else 1.0)
-                settings = hyper | {"lr": rates * factors[-1] if schedule else rates}
                 losses.append(_backward(views, grad_views, data.x[batch], y))
                 if l2:
                     losses[-1] += penalty()
                     grad.add_(weights, alpha=l2)
                 if isinstance(rule, str):
-                    _, *memory = step(weights, grad, *memory, **settings)
+                    _, *memory = step(weights, grad, *memory, lr=lr, **hyper)
                 else:  # copies, because a rule may keep what it is given
-                    w, *memory = call_rule(step, weights.clone(), grad.clone(), memory, settings)
+                    w, *memory = call_rule(step, weights.clone(), grad.clone(), memory, hyper | {"lr": lr})
                     weights.copy_(w)
             history.append(point())
             bar.update(len(seeds))
         table = {"loss": losses} | {name: [values[name] for values in history] for name in history[0]}
         tensors = {name: torch.stack(values).to(HOST).view(-1, len(seeds), n_lrs) for name, values in table.items()}
-        return {name: tensor.permute(2, 1, 0) for name, tensor in tensors.items()}, factors
+        return {name: tensor.permute(2, 1, 0) for name, tensor in tensors.items()}
 
-    # Some seeds to each core, in threads that never wait for each other, so that a busy core holds up no other. A rule
-    # of your own may not stand that, and stays in this thread, where it can be interrupted.
+    # Some seeds to each core, in threads that never wait for each other, so that a busy core holds up no other; but
+    # where a step is short, the threads would fight for the interpreter, and be slower than one. A rule of your own may
+    # not stand threads, and stays in this one, where it can be interrupted.
     spread = isinstance(rule, str) and data.x.device.type == HOST.type and torch.get_num_threads() == 1
-    share = max(math.ceil(len(seeds) / ((os.cpu_count() or 1) if spread else 1)), math.ceil(8 / n_lrs))
+    of_a_seed = n_lrs * min(sizes) * (hidden or data.n_classes) * data.n_features  # multiplications in the first layer
+    share = max(math.ceil(len(seeds) / ((os.cpu_count() or 1) if spread else 1)), math.ceil(WORTH_A_THREAD / of_a_seed))
     parts = [seeds[i : i + share] for i in range(0, len(seeds), share)]
     bar = tqdm(total=epochs * len(seeds), desc="epochs × seeds", disable=not progress)
     with bar, ThreadPoolExecutor() as pool:
-        tables, factors = zip(*(pool.map(run, parts) if len(parts) > 1 else [run(seeds)]), strict=True)
-    lr = lrs[:, None] * torch.tensor(factors[0], dtype=lrs.dtype, device=HOST)
+        tables = list(pool.map(run, parts)) if len(parts) > 1 else [run(seeds)]
+    steps = torch.tensor([math.ceil(data.n / size) for size in sizes], device=HOST)
     whole = {name: torch.cat([table[name] for table in tables], dim=1) for name in tables[0]}
-    return Runs(lrs=lrs, seeds=seeds, lr=lr, **whole)
+    return Runs(lrs=lrs, seeds=seeds, lr=rates.repeat_interleave(steps, dim=1), **whole)
 
 
-def _stack(lrs: Tensor, seeds: Sequence[int], hidden: int, data: Data) -> tuple[Tensor, Tensor, list[tuple]]:
-    """The starting weights of all runs, flat; the rate of each; the shapes of the views: weight, bias, weight, bias."""
+def _stack(n_lrs: int, seeds: Sequence[int], hidden: int, data: Data) -> tuple[Tensor, list[tuple]]:
+    """The starting weights of all runs, flat, and the shapes of the views: weight, bias, weight, bias."""
     sizes = {"n_features": data.n_features, "n_classes": data.n_classes}
     models = [mlp(hidden, seed, data.x.device, **sizes).parameters() for seed in seeds]
-    weights, rates, shapes = [], [], []
+    weights, shapes = [], []
     for parameters in zip(*models, strict=True):
         n_out, n_in = parameters[0].shape[0], math.prod(parameters[0].shape[1:])
-        w = torch.stack(parameters).to(data.x).view(len(seeds), 1, -1).expand(-1, len(lrs), -1)
+        w = torch.stack(parameters).to(data.x).view(len(seeds), 1, -1).expand(-1, n_lrs, -1)
         weights.append(w.reshape(-1))
-        rates.append(lrs.to(w).view(1, -1, 1).expand_as(w).reshape(-1))
         first = len(shapes) < 2  # in the first layer all rates of a seed have the same input
-        shapes.append((len(seeds), len(lrs) * n_out, n_in) if first else (len(seeds) * len(lrs), n_out, n_in))
-    return torch.cat(weights), torch.cat(rates), shapes
+        shapes.append((len(seeds), n_lrs * n_out, n_in) if first else (len(seeds) * n_lrs, n_out, n_in))
+    return torch.cat(weights), shapes
+
+
+def _of_each_weight(lrs: Tensor, shapes: list[tuple], weights: Tensor, n_seeds: int) -> Tensor:
+    """The rate of each weight, in their order."""
+    rates = lrs.to(weights).view(1, -1, 1)
+    sizes = [math.prod(shape) // (n_seeds * len(lrs)) for shape in shapes]
+    return torch.cat([rates.expand(n_seeds, -1, size).reshape(-1) for size in sizes])
 
 
 def _views(flat: Tensor, shapes: list[tuple]) -> list[Tensor]:

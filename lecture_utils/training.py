@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -62,14 +62,12 @@ def train(
     seed: int = 0,
     scheduler: Any = None,
     per_step: bool = False,
-    minibatches: Callable[[int, int, torch.Generator], Iterable[Tensor]] = shuffled,
     progress: bool = False,
 ) -> History:
     """Train ``model`` in place on the mean cross-entropy of ``data``.
 
     batch_size: one number, or one per epoch.   seed: of the order of the examples.
     scheduler: from ``torch.optim.lr_scheduler``, stepped after each epoch, or after each step if ``per_step``.
-    minibatches: called as ``minibatches(n, batch_size, generator)`` for each epoch, gives index tensors.
     Raises ValueError if an argument cannot be used. A run that diverges is no error: its losses become inf or nan.
     """
     sizes = batch_sizes(batch_size, epochs)
@@ -78,7 +76,7 @@ def train(
 
     for epoch in tqdm(range(epochs), desc="epochs", disable=not progress):
         model.train()
-        for batch in minibatches(data.n, sizes[epoch], random):
+        for batch in shuffled(data.n, sizes[epoch], random):
             batch = batch.to(data.x.device)
             loss = F.cross_entropy(model(data.x[batch]), data.y[batch])
             optimizer.zero_grad()

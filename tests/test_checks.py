@@ -3,10 +3,13 @@
 import functools
 import json
 import operator
+import re
+import shutil
 
 import numpy as np
 import pytest
 import torch
+from conftest import EXERCISES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -121,6 +124,22 @@ def test_eigenvalues_may_come_from_a_solver_in_single_precision(checks_file):
     assert judge(radius, "spectral_radius", checks_file).passed
 
 
+def warmup_in_float32(step, warmup_steps, total_steps):
+    done = torch.tensor(max(0, step - warmup_steps) / (total_steps - warmup_steps)).clamp(max=1)
+    return (step + 1) / warmup_steps if step < warmup_steps else (1 + torch.cos(torch.pi * done)) / 2
+
+
+def overshoot_in_float32(t, beta1, beta2):
+    return (1 - beta1 ** t.float()) / torch.sqrt(1 - beta2 ** t.float())
+
+
+@pytest.mark.parametrize(
+    ("answer", "name"), [(warmup_in_float32, "warmup_cosine"), (overshoot_in_float32, "bias_correction_overshoot")]
+)
+def test_single_precision_passes(answer, name, checks_file):
+    assert judge(answer, name, checks_file).passed
+
+
 TERMS = st.permutations(["alpha * delta", "lr * grad"])
 
 
@@ -168,6 +187,10 @@ def crashes(w, grad, delta, lr, alpha):
     return w - velocity - lr * gradient  # noqa: F821  (that is the mistake)
 
 
+def copies_of(w, grad, delta, lr, alpha):
+    return map(torch.clone, (w, delta))
+
+
 def leaves(w, grad, delta, lr, alpha):
     raise SystemExit(3)
 
@@ -200,7 +223,14 @@ BAD = {
     ),
     "integers": (lambda w, grad, delta, lr, alpha: (w.long(), delta), "dtype", "is int64"),
     "nan": (lambda w, grad, delta, lr, alpha: (w / 0 * 0, delta), "nonfinite", "nan or inf"),
-    "generator": (generator_for_tuple, "generator", "not `yield`"),
+    "generator": (generator_for_tuple, "generator", "It is a generator"),
+    "map": (copies_of, "generator", "list( ) around a map"),
+    "huge number": (lambda w, grad, delta, lr, alpha: (10**30, delta), "type", "is 1000"),
+    "array of text": (
+        lambda w, grad, delta, lr, alpha: (np.array(["a"]), delta),
+        "type",
+        "array of numbers is expected",
+    ),
     "too few arguments": (lambda w, grad, delta, lr: (w, delta), "arity", "but yours takes (w, grad, delta, lr)"),
     "too many arguments": (lambda w, grad, delta, lr, alpha, beta: w, "arity", "5 arguments"),
     "three results": (lambda w, grad, delta, lr, alpha: (w, delta, lr), "too_many", "2 things, (w, delta)"),
@@ -265,6 +295,78 @@ def test_state_kept_outside_the_arguments_does_not_pass(checks_file):
     assert not judge(keeps_its_own, "momentum_step", checks_file).passed
 
 
+def test_the_case_can_be_calculated_by_hand(checks_file):
+    """What the message gives is all that goes into the number that it expects."""
+
+    def late(w, grad, delta, lr, alpha):
+        delta = alpha * delta + max(lr, 0.1) * grad  # the drop of the rate is missed
+        return w - delta, delta
+
+    evidence = judge(late, "momentum_step", checks_file).evidence
+    given = {name: float(x) for name, x in re.findall(r"(w|delta|grad|lr) = ([-\d.]+)[.,]", evidence)}
+    alpha = float(re.search(r"alpha=([\d.]+\d)", evidence)[1])
+    right = given["w"] - (alpha * given["delta"] + given["lr"] * given["grad"])
+    assert float(re.search(r"Expected w\[\d\] = ([-\d.]+)", evidence)[1]) == pytest.approx(right, abs=2e-3)
+    assert "Step 5 of w (3,) gets" in evidence
+
+
+BEST = EXERCISES["best_learning_rate"].reference
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "said"),
+    [
+        ("bias_correction_overshoot", lambda t, a, b: t, "Expected result[3] = "),
+        ("bias_correction_overshoot", lambda t, a, b: t, "t = [1.0, 2.0, "),
+        ("nesterov_step", lambda w, grad_fn, delta, lr, alpha: (w + grad_fn(w), delta), "grad_fn(w) = "),
+        ("best_learning_rate", lambda *given: BEST(*given) or 7, "Expected None, got 7"),
+        (
+            "stationary_variance",
+            lambda lr, h, s: lr * s / h / (2 - lr * h) if 0 < lr * h < 2 else 7,
+            "a ValueError, got 7",
+        ),
+    ],
+)
+def test_what_goes_in_is_shown(name, answer, said, checks_file):
+    assert said in judge(answer, name, checks_file).evidence
+
+
+def adam_step(w, grad, m, r, t, lr, beta1, beta2, eps):
+    raise NotImplementedError()
+
+
+def test_another_function_that_is_not_written_yet_is_named(checks_file):
+    verdict = judge(lambda *args: adam_step(*args[:-1]), "adamw_step", checks_file)
+    assert (verdict.kind, verdict.message) == (
+        "crashed",
+        "It calls adam_step, which is not written yet: do that one first.",
+    )
+    assert judge(adam_step, checks_file=checks_file).kind == "not_written"
+
+
+class WithoutSuper(torch.optim.Optimizer):
+    def __init__(self, params, **arguments):
+        self.params = list(params)
+
+
+def in_another_order(w, grad, m, r, t, lr, beta1, beta2, eps):
+    m, r = beta1 * m + (1 - beta1) * grad, beta2 * r + (1 - beta2) * grad**2
+    return m, r, float("nan"), w
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "said"),
+    [
+        ("MyAdam", WithoutSuper, "must call that of torch.optim.Optimizer"),
+        ("adam_step", in_another_order, "step 1 differs"),
+        ("exponential_lambda", lambda k: None, "defined inside must be returned"),
+        ("best_momentum", lambda: 0, "with 1 argument, (kappa)"),
+    ],
+)
+def test_what_used_to_break_the_check_has_its_sentence(name, answer, said, checks_file):
+    assert said in str(judge(answer, name, checks_file))
+
+
 def test_evidence_shows_digits_that_differ(checks_file):
     def slightly_off(lr, alpha):
         return lr / (1 - alpha) * 1.0001
@@ -285,6 +387,15 @@ def test_finds_the_file_beside_and_above_the_working_folder(checks_file, tmp_pat
         folder.mkdir(exist_ok=True)
         monkeypatch.chdir(folder)
         assert judge(operator.add, "effective_learning_rate").kind == "different"
+
+
+def test_the_search_ends_at_the_folder_of_the_course(checks_file, tmp_path, monkeypatch):
+    """Another course's file above an unzipped bundle is not taken for its own."""
+    shutil.copy(checks_file, tmp_path / "checks.json")
+    (tmp_path / "bundle" / "lecture_utils").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "bundle")
+    with pytest.raises(FileNotFoundError):
+        judge(as_list, "momentum_step")
 
 
 def test_unknown_exercise_is_a_lookup_error_with_a_suggestion(checks_file):

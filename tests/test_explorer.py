@@ -13,7 +13,7 @@ from nbconvert import HTMLExporter
 
 from lecture_utils import figures
 from lecture_utils.environment import ROOT
-from lecture_utils.explorer import explorer, page, walk
+from lecture_utils.explorer import explorer, walk
 from lecture_utils.landscapes import LANDSCAPES
 
 SCRIPT = ROOT / "lecture_utils" / "explorer.js"
@@ -98,10 +98,3 @@ def test_without_a_kernel_there_is_a_described_picture():
     assert data["text/plain"].startswith("Explorer: ravine")
     exported, _ = HTMLExporter().from_notebook_node(notebook)
     assert re.search(r'<img alt="Explorer: ravine, start \(-4, 1\).*Loss after 60 steps: SGD', exported)
-
-
-def test_page_is_one_file_without_addresses(tmp_path):
-    page(tmp_path / "explorer.html", landscape="Beale", lr=0.01)
-    text = (tmp_path / "explorer.html").read_text(encoding="utf-8")
-    assert '"landscape": "Beale"' in text
-    assert not re.findall(r"(?:src|href)=|https?://(?!www\.w3\.org)", text)

@@ -88,6 +88,18 @@ def test_callable_object_is_found_by_the_name_it_has_in_the_notebook(run):
     assert not errors
 
 
+def test_the_name_that_is_typed_counts_where_a_function_has_two(run):
+    code = "def momentum_step(w, grad, delta, lr, alpha):\n    return w - lr * grad\n\nnesterov_step = momentum_step"
+    _, (text, _, _), (other, _, _) = run(code, "check(nesterov_step)", "check( momentum_step )")
+    assert text.startswith("✘ nesterov_step")
+    assert other.startswith("✘ momentum_step")
+
+
+def test_a_call_of_what_is_not_written_yet_says_what(run):
+    _, (text, _, _) = run("def adam_step(*args):\n    raise NotImplementedError()", "adam_step(1)")
+    assert "adam_step is not written yet" in text
+
+
 def test_result_instead_of_function_is_told(run):
     _, (text, _, _) = run("gradient_step = 3.0", "check(gradient_step)")
     assert "needs the function gradient_step itself" in text
@@ -122,6 +134,33 @@ def test_scoreboard_counts_and_tells_what_to_do_about_a_missing_check_cell(run):
     assert "<table>" in html
     assert "1 of 1 points" in done
     assert "new cell" not in done
+
+
+def test_an_answer_that_builds_on_another_says_whose_check_to_mend_first(run):
+    adam = "def adam_step(w, grad, m, r, t, lr, beta1, beta2, eps): return w - 7 * lr * grad, m, r, t + 1"
+    right = """
+def adam_step(w, grad, m, r, t, lr, beta1, beta2, eps):
+    m, r, t = beta1 * m + (1 - beta1) * grad, beta2 * r + (1 - beta2) * grad**2, t + 1
+    return w - lr * m / (1 - beta1**t) / ((r / (1 - beta2**t)) ** 0.5 + eps), m, r, t"""
+    adamw = """
+def adamw_step(w, grad, m, r, t, lr, beta1, beta2, eps, weight_decay):
+    return adam_step(w - lr * weight_decay * w, grad, m, r, t, lr, beta1, beta2, eps)"""
+    wrong = adamw.replace("- lr", "- 3 * lr")
+    checks = [
+        adam,
+        adamw,
+        "check(adamw_step)",
+        right,
+        "check(adam_step)",
+        "check(adamw_step)",
+        wrong,
+        "check(adamw_step)",
+    ]
+    _, _, (blamed, _, _), _, _, (passed, _, _), _, (own, _, _) = run(*checks)
+    assert "If it calls your adam_step: that one's check is not green yet" in blamed
+    assert passed.startswith("✔ adamw_step")
+    assert own.startswith("✘ adamw_step")
+    assert "adam_step: that one's" not in own
 
 
 def test_validate_gets_the_whole_message(run, monkeypatch):

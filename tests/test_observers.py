@@ -2,13 +2,14 @@
 
 import os
 import subprocess
+from contextlib import nullcontext
 from random import Random
 
 import pytest
 import torch
 from conftest import EXERCISES
 
-from lecture_utils.checks import judge
+from lecture_utils.checks import judge, observers
 from lecture_utils.checks.observers import observe
 from lecture_utils.checks.resume import resume
 
@@ -41,6 +42,14 @@ def lists(n, batch_size, generator):
     return torch.randperm(n, generator=generator).reshape(-1).tolist()
 
 
+def uncut(n, batch_size, generator):
+    return torch.randperm(n, generator=generator)
+
+
+def arrays(n, batch_size, generator):
+    return [batch.numpy() for batch in torch.randperm(n, generator=generator).split(batch_size)]
+
+
 def first_batch(n, batch_size, generator):
     for batch in torch.randperm(n, generator=generator).split(batch_size):
         return batch
@@ -54,7 +63,9 @@ def endless(n, batch_size, generator):
 @pytest.mark.parametrize(
     ("function", "said"),
     [
-        (lists, "int64 tensor of indices; one is int"),
+        (lists, "int64 tensor of indices; one is of type int"),
+        (arrays, "one is of type ndarray"),
+        (uncut, "cut it into batches"),
         (first_batch, "`return` inside the loop"),
         (lambda n, batch_size, generator: None, "returns None"),
         (endless, "number of batches"),
@@ -69,9 +80,10 @@ def test_unusable_batches_are_explained(function, said, checks_file):
 def test_torchs_own_generator_is_left_alone(checks_file):
     torch.manual_seed(5)
     expected = torch.rand(1)
-    torch.manual_seed(5)
-    judge(by_yield, "minibatches", checks_file)
-    assert torch.equal(torch.rand(1), expected)
+    for function in (by_yield, lists):  # a check that ends early, too
+        torch.manual_seed(5)
+        judge(function, "minibatches", checks_file)
+        assert torch.equal(torch.rand(1), expected)
 
 
 def dealt(labels, batch_size, generator):
@@ -81,8 +93,9 @@ def dealt(labels, batch_size, generator):
     return [order[i::count] for i in range(count)]
 
 
-def test_stratifying_by_dealing_out_like_cards_passes(checks_file):
-    assert judge(dealt, "stratified_minibatches", checks_file).passed
+def test_stratifying_by_dealing_out_like_cards_makes_batches_that_are_too_short(checks_file):
+    verdict = judge(dealt, "stratified_minibatches", checks_file)
+    assert (verdict.misconception, verdict.credit) == ("dealt_out", 0.7)
 
 
 # --- answers -----------------------------------------------------------------------------------------------------
@@ -96,7 +109,7 @@ def test_a_wrong_prediction_is_named_and_the_number_not_told(checks_file):
     assert "0.05" not in str(verdict)
 
 
-@pytest.mark.parametrize("answer", [[None] * 4, [], 3, "0.3", None])
+@pytest.mark.parametrize("answer", [[None] * 4, [], 3, "0.3", None, [[10**30]] * 4])
 def test_an_answer_that_is_not_there_is_no_crash(answer, checks_file):
     verdict = judge(answer, "learning_rates_used", checks_file)
     assert not verdict.passed
@@ -107,9 +120,23 @@ def test_words_are_taken_in_any_case_and_the_first_wrong_one_is_explained(checks
     right = EXERCISES["evidence_board"].reference
     assert judge([f" {word.title()} " for word in right], "evidence_board", checks_file).passed
     verdict = judge([*right[:2], "supports", *right[3:]], "evidence_board", checks_file)
-    assert verdict.credit == pytest.approx(2 / 6)
-    assert "number 3" in verdict.evidence
+    assert verdict.evidence == "Case: experiment C, the convolutional network."
     assert right[2] not in str(verdict)
+
+
+@pytest.mark.parametrize("wrong", [[0], [5], [1, 2, 4]])
+def test_credit_of_an_answer_is_the_share_of_its_parts_that_are_right(wrong, checks_file):
+    answer = ["supports" if k in wrong and r != "supports" else "against" if k in wrong else r
+              for k, r in enumerate(EXERCISES["evidence_board"].reference)]  # fmt: skip
+    assert judge(answer, "evidence_board", checks_file).credit == pytest.approx(1 - len(wrong) / 6)
+
+
+@pytest.mark.parametrize(("entry", "said"), [(float("nan"), "nan, number 2"), (0.001, "0.001, number 2")])
+def test_the_entry_of_a_list_that_is_not_so_is_shown(entry, said, checks_file):
+    used = EXERCISES["learning_rates_used"].reference
+    verdict = judge([[0.3, entry, *used[0][2:]], *used[1:]], "learning_rates_used", checks_file)
+    assert verdict.credit == 0.75
+    assert said in verdict.evidence
 
 
 @pytest.mark.parametrize(
@@ -189,9 +216,38 @@ def test_an_error_in_the_new_process_shows_the_students_line(checks_file):
     assert 'return torch.load(path)["step"] + 1' in verdict.message
 
 
-def test_no_file_is_said_so(checks_file):
-    verdict = judge((lambda *six: None, LOAD), "save_checkpoint", checks_file)
-    assert "torch.save" in verdict.message
+def whole_model(path, model, optimizer, scheduler, epoch, generator):
+    torch.save(model, path)
+
+
+def three_things(path, model, optimizer, scheduler, generator):
+    return model, optimizer, LOAD(path, model, optimizer, scheduler, generator)
+
+
+def in_double(path, model, optimizer, scheduler, generator):
+    model.double()
+    return 3
+
+
+@pytest.mark.parametrize(
+    ("functions", "said"),
+    [
+        ((whole_model, lambda path, *four: torch.load(path)), "Save what state_dict() gives"),
+        ((SAVE, three_things), "returns 3 things. Only the next epoch"),
+        ((SAVE, in_double), "It stops with RuntimeError"),  # in training, after load_checkpoint
+        ((lambda *six: None, LOAD), "torch.save"),
+    ],
+    ids=["whole model", "three things", "cannot go on", "no file"],
+)
+def test_what_goes_wrong_with_a_checkpoint_is_said(functions, said, checks_file):
+    text = str(judge(functions, "save_checkpoint", checks_file)).replace("\n  ", " ")
+    assert said in text
+    assert "\x1b" not in text
+
+
+def test_who_brings_nothing_back_gets_no_points(checks_file):
+    verdict = judge((SAVE, lambda path, *four: None), "save_checkpoint", checks_file)
+    assert (verdict.misconception, verdict.credit) == ("nothing_loaded", 0)
 
 
 def test_an_endless_load_is_stopped_and_leaves_no_process(checks_file):
@@ -212,6 +268,14 @@ def test_a_process_that_ends_itself_is_no_crash_of_ours(checks_file):
     )
     assert not verdict.passed
     assert verdict.kind == "crashed"
+
+
+def test_the_clock_of_a_check_starts_when_the_process_is_there(monkeypatch):
+    happened = []
+    monkeypatch.setattr(observers, "start_server", lambda: happened.append("process"))
+    monkeypatch.setattr(observers, "time_limit", lambda seconds: happened.append("clock") or nullcontext())
+    observe((SAVE, LOAD), "resume", [], {})
+    assert happened == ["process", "clock"]
 
 
 def test_one_function_alone_is_refused_with_a_sentence(checks_file):

@@ -493,6 +493,9 @@ def test_an_exam_counts_answers_for_the_own_id_only(student):
     question = QUESTIONS["noise_left"]
     answer = question.answer(question.numbers_of("anna"))
     assert judge_question(EXERCISES["noise_left"], answer, " Anna", "anna").credit == 1
+    composed, with_an_accent = "rené", "rene\u0301"  # one name, as different systems write it
+    answer_of_rene = question.answer(question.numbers_of(composed))
+    assert judge_question(EXERCISES["noise_left"], answer_of_rene, with_an_accent, composed).credit == 1
     verdict = judge_question(EXERCISES["noise_left"], answer, student, "anna")
     assert (verdict.kind, verdict.credit) == ("other_student", 0.0)
     assert len(verdict.message) < 200
@@ -776,6 +779,11 @@ GOOD = 'id = "q"\nkind = "choice"\nsection = "1.1"\ntext = "?"\n'
         (GOOD + 'options = [{text = "a", because = "b", right = true}, {text = "c", because = "d", right = true}]', "2 opt"),
         (GOOD + 'options = [{text = "a", right = true}]', "because"),
         (GOOD + 'options = [{text = "a", because = "{=B/2}", right = true}]', "'B' is not defined"),
+        (GOOD.replace("choice", "true_false"), "right is true or false"),
+        (GOOD.replace("choice", "matching") + 'items = [{name = "a", right = "C", because = "b"}]\n'
+         'properties = [{text = "d", because = "e"}]', "right of a is one of the letters A"),
+        (GOOD + 'options = [{text = "a", because = "b", right = true}]\n[[question]]\n' + GOOD, "this id already"),
+        (GOOD + 'options = [', "cannot be read as TOML"),
         ('id = "q"\nkind = "code"\nsection = "1.1"\ntext = "?"\ncode = "print(2)"\nbecause = "b"\n'
          'wrong = [{answer = "1 + 1", because = "c"}]', "1 + 1 is 2, as another answer is"),
     ],
@@ -786,6 +794,13 @@ def test_a_record_with_a_mistake_is_named(tmp_path, record, said):
     with pytest.raises(CourseError, match=re.escape(said)) as error:
         questions.load(file)
     assert "q" in str(error.value)
+
+
+def test_check_answer_of_a_function_names_its_check(capsys):
+    for ask in (lambda: quiz.check_answer("momentum_step", 3, "anna"), lambda: quiz.ask("momentum_step", "anna")):
+        with contextlib.suppress(CheckFailed):
+            ask()
+        assert "its check is check(momentum_step)" in capsys.readouterr().out
 
 
 def test_form_of_an_answer_is_a_problem_with_a_sentence():

@@ -1,6 +1,7 @@
 """What students get: nothing that it should not hold, and notebooks that run to their end unsolved."""
 
 import re
+import shutil
 import zipfile
 
 import jupytext
@@ -9,7 +10,7 @@ import pytest
 from nbclient import NotebookClient
 
 from lecture_utils import bundle, practice
-from lecture_utils.environment import ROOT
+from lecture_utils.environment import ROOT, CourseError
 
 RELEASE = ROOT / "notebooks" / "lecture12"
 NOTEBOOKS = sorted(RELEASE.glob("*.ipynb"))
@@ -86,7 +87,7 @@ def test_package_holds_no_rubric_bytecode_or_path():
     for file in (ROOT / "lecture_utils").rglob("*"):
         if file.is_dir() or "__pycache__" in file.parts:
             continue
-        assert file.suffix in {".py", ".js", ".css", ".json"}, file
+        assert file.suffix in {".py", ".js", ".css", ".json", ".j2"}, file
         text = file.read_text(encoding="utf-8")
         assert not re.search(r"/home/|/root/|/Users/", text), file
         assert "misconceptions=(" not in text, file
@@ -130,6 +131,19 @@ def test_bundle_holds_what_students_need_and_nothing_else(tmp_path):
     first = target.read_bytes()
     bundle.write(target)
     assert target.read_bytes() == first
+
+
+def test_bundle_takes_what_has_a_source_and_no_outputs(tmp_path, monkeypatch):
+    copy = tmp_path / "lecture12"
+    shutil.copytree(RELEASE, copy, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    monkeypatch.setattr(bundle, "NOTEBOOKS", copy)
+    first = copy / NOTEBOOKS[0].name
+    first.write_text(first.read_text(encoding="utf-8").replace('"outputs": []', '"outputs": [1]', 1), encoding="utf-8")
+    with pytest.raises(CourseError, match="has outputs"):
+        bundle.write(tmp_path / "course.zip")
+    first.unlink()
+    with pytest.raises(CourseError, match="is not there"):
+        bundle.write(tmp_path / "course.zip")
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)

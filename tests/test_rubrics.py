@@ -1,17 +1,21 @@
 """Every exercise: its reference is right, and every misconception is wrong in its own way and is named."""
 
 import re
+from contextlib import contextmanager
+from dataclasses import replace
 from itertools import combinations
 from random import Random
 
 import pytest
 from conftest import EXERCISES as ALL
 
-from lecture_utils.checks import judge
+from lecture_utils.checks import judge, observers
+from lecture_utils.checks.calling import TimedOut
 from lecture_utils.checks.judge import load
 from lecture_utils.checks.observers import observe
 from lecture_utils.checks.record import record
 from lecture_utils.checks.traces import decode, same
+from lecture_utils.environment import CourseError
 
 EXERCISES = {n: e for n, e in ALL.items() if e.observer != "question"}  # test_questions.py has those
 MISCONCEPTIONS = [(e, m) for e in EXERCISES.values() for m in e.misconceptions]
@@ -83,6 +87,28 @@ def test_message_does_not_show_the_line(pair):
     message = pair[1].message
     assert "return w" not in message
     assert " = alpha * " not in message
+
+
+def test_a_busy_machine_does_not_change_what_is_recorded(monkeypatch):
+    """The time of a student's check is over at once here; recording does not go by it."""
+
+    @contextmanager
+    def over(seconds):
+        if seconds <= observers.TIME_LIMIT:
+            raise TimedOut
+        yield
+
+    monkeypatch.setattr(observers, "time_limit", over)
+    exercise = ALL["momentum_step"]
+    stopped = observe(exercise.reference, exercise.observer, exercise.cases(Random(1)), exercise.settings)
+    assert stopped[-1].problem.kind == "timeout"
+    assert not any("problem" in trace for trace in record(exercise)["reference"])
+
+
+def test_a_reference_that_fails_is_not_recorded():
+    """It would count for every answer that fails there."""
+    with pytest.raises(CourseError, match="momentum_step.*its own reference fails"):
+        record(replace(ALL["momentum_step"], reference=lambda w, grad, delta, lr, alpha: w / undefined))  # noqa: F821
 
 
 def test_recorded_file_holds_no_code(checks_file):

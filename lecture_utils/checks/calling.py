@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import signal
 import sys
 import textwrap
@@ -12,6 +13,8 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+import torch
 
 from lecture_utils.checks.traces import Problem
 
@@ -26,8 +29,9 @@ def call(function: Callable, args: list, names: list[str]) -> Any:
         if signature:
             signature.bind(*args)
     except TypeError:
+        many = f"{len(names)} argument{'' if len(names) == 1 else 's'}"
         text = (
-            f"It is called with {len(names)} arguments, ({', '.join(names)}), "
+            f"It is called with {many}, ({', '.join(names)}), "
             f"but yours takes {signature}. Restore the `def` line of the exercise."
         )
         raise Problem("arity", text) from None
@@ -38,6 +42,8 @@ def call(function: Callable, args: list, names: list[str]) -> Any:
     except NotImplementedError as error:
         if error.args:  # the stub's has none; torch's own say what is not implemented
             raise Problem("crashed", _what_crashed(error)) from error
+        if (stub := stub_of(error)) not in (None, getattr(function, "__name__", None)):
+            raise Problem("crashed", f"It calls {stub}, which is not written yet: do that one first.") from error
         raise Problem(
             "not_written", "Put your own lines where it says # YOUR CODE HERE, and take out the line that raises."
         ) from error
@@ -45,9 +51,21 @@ def call(function: Callable, args: list, names: list[str]) -> Any:
         raise Problem("crashed", _what_crashed(error)) from error
 
 
+def stub_of(error: NotImplementedError) -> str | None:
+    """The function that is not written yet; None where that is no function with a name of its own, such as a method."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return frame.name if frame.name.isidentifier() and frame.name not in ("step", "__init__") else None
+
+
 def _what_crashed(error: BaseException) -> str:
     """The exception, and the student's own line: the last one outside installed packages and this one."""
-    said = textwrap.shorten(str(error), 250, placeholder=" …")  # some of torch's messages fill a page
+    said = re.sub(r"\x1b\[[\d;]*m", "", str(error))  # the colours of a terminal
+    said = textwrap.shorten(said, 250, placeholder=" …")  # some of torch's messages fill a page
+    if said.startswith("Weights only load failed"):  # goes on for a page, about what is a risk
+        said = (
+            "torch.load reads tensors, numbers, text, lists and dictionaries. "
+            "Save what state_dict() gives, not the object itself"
+        )
     text = f"It stops with {type(error).__name__}" + (f": {said}" if said else "") + "."
     here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
@@ -64,6 +82,18 @@ def at(place: str) -> Iterator[None]:
     except Problem as problem:
         problem.place = place
         raise
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """torch's own random numbers are as before afterwards, and one thread computes: two round differently."""
+    random, threads = torch.get_rng_state(), torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(random)
+        torch.set_num_threads(threads)
 
 
 class TimedOut(BaseException):

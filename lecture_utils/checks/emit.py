@@ -28,7 +28,8 @@ def emit(answer: Callable[[], tuple], job: str) -> None:
     try:
         record = _KINDS.get(job["observer"], _traces)(answer(), job)
     except NameError as error:
-        record = {"failed": f"There is no {error.name or 'such name'} in the notebook."}
+        why = "Its cell ended with an error above, or it is spelled in another way there."
+        record = {"failed": f"There is no {error.name or 'such name'} in the notebook. {why}"}
     except Exception as error:
         record = {"failed": f"{type(error).__name__}: {error}"[:300]}
     display({MIME: json.dumps({"nonce": job["nonce"], **record})}, raw=True)

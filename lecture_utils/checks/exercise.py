@@ -28,7 +28,7 @@ class Exercise:
 
     ``observer`` names an entry of ``observers.OBSERVERS``; ``cases`` draws a list of cases (plain dictionaries that
     the observer understands) from a random generator: the public ones from a fixed seed, hidden ones from a secret.
-    ``rtol`` is relative to the largest entry of each compared tensor.
+    ``rtol`` is relative to the largest entry of each compared tensor. ``uses`` names exercises that an answer may call.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Exercise:
     misconceptions: tuple[Misconception, ...]
     rtol: float = 1e-6
     settings: dict[str, Any] = field(default_factory=dict)
+    uses: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         names = [m.name for m in self.misconceptions]

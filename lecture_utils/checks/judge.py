@@ -7,15 +7,23 @@ import json
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from lecture_utils.checks.observers import TIME_LIMIT, observe
-from lecture_utils.checks.traces import Trace, decode, first_difference, same
+from lecture_utils.checks.traces import Problem, Trace, decode, first_difference, same
 
 FORMAT = 1  # of checks.json
+ADVICE = {  # where no misconception fits, by observer; the others' cases can be calculated by hand
+    "answer": "Go through this part once more, line by line.",
+    "batches": "Below is what does not hold: which of your lines should see to it?",
+    "resume": "Below is what does not hold: which of your lines should see to it?",
+    "optimizer_class": "Compare your lines with the formula, one by one.",
+    "optimizer_by_name": "Compare your arguments with the table, one by one.",
+}
 
 
 @dataclass(frozen=True)
@@ -69,10 +77,11 @@ def compare(name: str, spec: dict[str, Any], traces: list[Trace], public: int | 
     """
     rtol, expected = spec["rtol"], [decode(t) for t in spec["reference"]]
     agrees = [same(t, e, rtol) for t, e in zip(traces, expected, strict=True)]
+    parts = spec["observer"] == "answer"  # questions of their own: each right one counts
+    share = sum(agrees) / len(agrees) if parts else 0.0
     if all(agrees):
         headline = f"agrees in all {len(agrees)} cases"
-        more = public is None and spec["observer"] != "answer"  # a list of answers has no other cases
-        text = "Other cases, with other numbers, are drawn at grading." if more else ""
+        text = "Other cases, with other numbers, are drawn at grading." if public is None and not parts else ""
         return Verdict(name, True, "passed", 1.0, headline, text)
     case = agrees.index(False)
     headline, evidence, problem = _where(
@@ -83,18 +92,23 @@ def compare(name: str, spec: dict[str, Any], traces: list[Trace], public: int | 
         problem = problem and (problem[0], "In a hidden case it fails in a way that it does not in the visible ones.")
     for wrong in spec["misconceptions"]:
         pairs = list(zip(traces, wrong["traces"], strict=True))
-        if spec["observer"] == "answer":  # its parts are questions of their own: name the first wrong one
+        if parts:  # name the first wrong one
             pairs = pairs[case : case + 1]
         if all(same(t, decode(w), rtol) for t, w in pairs):
             message = f"This looks like: {wrong['message']}"
-            return Verdict(name, False, "misconception", wrong["credit"], headline, message, wrong["name"], evidence)
+            credit = share or wrong["credit"]
+            return Verdict(name, False, "misconception", credit, headline, message, wrong["name"], evidence)
     if problem:
-        return Verdict(name, False, problem[0], 0.0, headline, problem[1], None, evidence)
-    text = "This is none of the usual slips. "
-    text += (
-        "Redo the case below by hand, and compare line by line." if evidence else "Which kinds of input differ there?"
-    )
-    return Verdict(name, False, "different", 0.0, headline, text, None, evidence)
+        return Verdict(name, False, problem[0], share, headline, problem[1], None, evidence)
+    advice = ADVICE.get(spec["observer"], "Redo the case below by hand, and compare it with your code line by line.")
+    text = f"This is none of the usual slips. {advice if evidence else 'Which kinds of input differ there?'}"
+    return Verdict(name, False, "different", share, headline, text, None, evidence)
+
+
+def failing(problem: Problem) -> str:
+    """The headline where an answer fails."""
+    place = problem.place if problem.place != "result" else ""
+    return "not written yet" if problem.kind == "not_written" else f"{place or 'the call'} fails"
 
 
 def _where(got: Trace, expected: Trace, case: dict, rtol: float, agreeing: int, n: int) -> tuple[str, str, Any]:
@@ -106,18 +120,17 @@ def _where(got: Trace, expected: Trace, case: dict, rtol: float, agreeing: int, 
     )
     if i is None or i >= len(got.entries) or here:  # it ended while all was right, or in the very step that differs
         if problem := got.problem:
-            headline = "not written yet" if problem.kind == "not_written" else f"{problem.place or 'the call'} fails"
-            return (
-                headline,
-                "" if problem.kind in ("not_written", "arity") else described,
-                (problem.kind, str(problem)),
-            )
+            shown = "" if problem.kind in ("not_written", "arity") else described
+            return failing(problem), shown, (problem.kind, str(problem))
         return "something is missing", f"{described}  After {i or 0} results nothing more came.", None
     label, value = got.entries[i]
     place, _, what = label.partition(": ")
     if i >= len(expected.entries) or expected.entries[i][0] != label:
-        wanted = expected.entries[i][0] if i < len(expected.entries) else f"{expected.problem}"
-        return f"{agreeing} of {n} cases agree", f"{described}  Expected {wanted}, got {label}.", None
+        wanted = f"{expected.problem}"
+        if i < len(expected.entries):
+            wanted = _named(*expected.entries[i])
+            described += _given(case, got, expected.entries[i][0], [])
+        return f"{agreeing} of {n} cases agree", f"{described}  Expected {wanted}, got {_named(label, value)}.", None
     right = expected.entries[i][1]
     what = what.split(" (")[0]
     if place.startswith("step "):
@@ -125,29 +138,72 @@ def _where(got: Trace, expected: Trace, case: dict, rtol: float, agreeing: int, 
         before = [e for e in got.entries[:i] if e[0].startswith(f"{place}:")]
         headline = "step 1 differs" if number == 1 else f"step {number - 1} agrees, step {number} does not"
         if before and (others := {e[0].partition(": ")[2].split(" (")[0] for e in before} - {what}):
-            headline += f" ({', '.join(sorted(others))} is right, {what} is not)"
+            headline += f" ({', '.join(sorted(others))} {'are' if len(others) > 1 else 'is'} right, {what} is not)"
     else:
-        headline = f"{agreeing} of {n} cases agree"
+        headline = f"{agreeing} of {n} {'parts are right' if place == 'the answer' else 'cases agree'}"
     if value.shape != right.shape:
         text = f"{'the result' if what == 'value' else what} has the wrong shape: expected {tuple(right.shape)}, got {tuple(value.shape)}."
         return headline, described, ("shape", text[0].upper() + text[1:])
-    if not place.startswith(("step ", "result", "the answer")):
-        described += f"  {place[0].upper() + place[1:]}:"
     if value.dtype == torch.bool:
         yes, no = ("yes", "no") if right else ("no", "yes")
-        return headline, f"{described} {what}? Expected {yes}, got {no}", None
+        return headline, f"{described}  {place[0].upper() + place[1:]}: {what}? Expected {yes}, got {no}", None
     value = value.double()
     if place == "the answer":  # a prediction: the right number would end it
-        first = 1 + int(((value - right).abs() > rtol).flatten().nonzero()[0])
-        return headline, f"{described}  The first number that is not so is number {first}.", None
+        if not value.ndim:
+            return headline, described, None
+        first = int((~torch.isclose(value, right, rtol=0, atol=rtol * 1e-3)).nonzero()[0])
+        return headline, f"{described}  Not so: {value[first]:g}, number {first + 1} of your list.", None
     worst = (value - right).abs().nan_to_num(nan=torch.inf).flatten().argmax() if value.numel() else 0
     index = [int(k) for k in torch.unravel_index(torch.as_tensor(worst), right.shape)] if right.ndim else []
-    name = "" if what == "value" else f" {what}{index or ''}"
+    described += _given(case, got, label, index)
+    name = f" {'result' if what == 'value' else what}{index}" if index else "" if what == "value" else f" {what}"
     a, b = right.flatten()[worst].item(), value.flatten()[worst].item()
-    evidence = f"{described}{' expected' if described.endswith(':') else '  Expected'}{name} = {_show(a, b)}, got {_show(b, a)}"
+    evidence = f"{described}  Expected{name} = {_show(a, b)}, got {_show(b, a)}"
     if torch.isfinite(right).all() and not torch.isfinite(value).all():
-        return (headline, evidence, ("nonfinite", "It contains nan or inf. Is something divided by zero?"))
+        text = "It contains nan or inf. Is something divided by zero, or is there the root of a negative number?"
+        return headline, evidence, ("nonfinite", text)
     return headline, evidence, None
+
+
+def _given(case: dict, got: Trace, label: str, index: list[int]) -> str:
+    """What goes in where a number differs, so that it can be calculated by hand."""
+    place, _, what = label.partition(": ")
+    shown = place[0].upper() + place[1:]
+    if "hyper" in case:  # a stepping rule: what it gets at this index, because each weight is on its own
+        step, shape = int(place.split()[1]) - 1, what.partition(" ")[2]
+        k = next(k for k, start in enumerate(case["start"]) if str(tuple(torch.tensor(start["w"]).shape)) == shape)
+        before, given = dict(got.entries), dict(case["start"][k])
+        if step:
+            given = {name: before.get(f"step {step}: {name} {shape}") for name in given}
+        for name, back in (("grad", 0), ("last_grad", 1)):
+            if "grads" in case and (name == "grad" or (name in given and step)):
+                given[name] = case["grads"][step - back][k]
+        given |= {name: value[step] for name, value in case["hyper"].items() if isinstance(value, list)}
+        texts = [f"{name} = {number}" for name, value in given.items() if (number := _at(value, index))]
+        if "curvature" in case:
+            h, c = (_at(case[name][k], index) for name in ("curvature", "center"))
+            texts.append(f"grad_fn(w) = {h} (w − {c})")
+        return f"  {shown} of w {shape} gets{f' at {index}' if index else ''}: {', '.join(texts)}."
+    if "args" in case and place == "result":
+        lists = {name: v for name, v in case["args"].items() if isinstance(v, list) and f"{name}=" not in case["text"]}
+        return "".join(f"  {name} = {v}." for name, v in lists.items())
+    return f"  {shown}."
+
+
+def _named(label: str, value: torch.Tensor) -> str:
+    """What an entry is, where one kind of answer stands in place of another: a number, None, an error."""
+    place, _, what = label.partition(": ")
+    if what == "value" and value.numel() == 1:
+        return f"{value.item():.4g}"
+    return f"a {place}" if what == "raised" else what
+
+
+def _at(value: Any, index: list[int]) -> str:
+    """One number of a tensor or of nested lists; nothing when it has another shape than the index."""
+    if value is None:
+        return "None"
+    value = torch.as_tensor(value)
+    return f"{value[tuple(index[: value.ndim])].item():.6g}" if value.ndim in (0, len(index)) else ""
 
 
 def _show(value: float, other: float) -> str:
@@ -184,7 +240,7 @@ def load(file: str | Path) -> dict[str, dict[str, Any]]:
     """All exercises of a checks.json by name. Raises ``FileNotFoundError`` or ``ValueError`` with what to do."""
     advice = "Take checks.json from the course's zip file again."
     try:
-        data = json.loads(Path(file).read_text(encoding="utf-8"))
+        data = _parsed(Path(file), Path(file).stat().st_mtime_ns)
         if data["format"] != FORMAT:
             raise ValueError(f"{file} has format {data['format']}, this lecture_utils reads {FORMAT}. {advice}")
         return dict(data["exercises"])
@@ -194,11 +250,16 @@ def load(file: str | Path) -> dict[str, dict[str, Any]]:
         raise ValueError(f"{file} is damaged ({type(error).__name__}: {error}). {advice}") from None
 
 
+@lru_cache(maxsize=4)  # reading 1.4 MB takes longer than most checks; a changed file has another time
+def _parsed(file: Path, changed: int) -> Any:
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
 def nearby() -> list[Path]:
     """Every checks.json of the working folder and of the folders above it, nearest first."""
     found = []
     for folder in (Path.cwd(), *Path.cwd().parents):
         found += [folder / "checks.json", *sorted(folder.glob("notebooks/*/checks.json"))]
-        if (folder / "nbgrader_config.py").exists():
+        if (folder / "nbgrader_config.py").exists() or (folder / "lecture_utils").is_dir():
             break  # the course's root
     return [f for f in found if f.is_file()]

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import difflib
 import html
+import linecache
 import os
+import re
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from types import FrameType
+from typing import Any, NamedTuple
 
+from IPython import get_ipython
+from IPython.display import display
+
+from lecture_utils.checks.calling import stub_of
 from lecture_utils.checks.judge import Verdict, find_exercise, judge, load, nearby
 from lecture_utils.checks.quiz import board, explanation, recorded
 
@@ -34,18 +41,11 @@ class CheckFailed(Exception):
         )
 
 
-@dataclass(frozen=True)
-class _Card:
-    """Rich where HTML is shown, plain elsewhere."""
+class Card(NamedTuple):
+    """The same as text and as HTML."""
 
     plain: str
     rich: str
-
-    def __repr__(self) -> str:
-        return self.plain
-
-    def _repr_html_(self) -> str:
-        return self.rich
 
 
 def check(function: Any, *more: Callable) -> float | None:
@@ -55,16 +55,22 @@ def check(function: Any, *more: Callable) -> float | None:
     Raises ``CheckFailed`` when it is not, so that the cell counts as failed.
     """
     try:
-        name = _name_of(function, sys._getframe(1).f_globals)
+        name = _name_of(function, sys._getframe(1))
         spec = find_exercise(name)
         if "reference" in spec:
             verdict = judge((function, *more) if more else function, exercise=name)
         else:  # an exam's checks.json
             verdict = recorded(function, name, spec)
+        open_ = _not_green(spec.get("uses", ()))
+        if open_ and not verdict.passed and verdict.kind not in ("misconception", "not_written"):
+            text = (
+                f"If it calls your {open_[0]}: that one's check is not green yet. Mend it first, then run this again."
+            )
+            verdict = replace(verdict, message=f"{verdict.message}\n{text}")
         if verdict.passed and (why := explanation(spec)):
             verdict = replace(verdict, message=f"{why}\n{verdict.message}")
     except (LookupError, OSError, TypeError, ValueError) as error:  # no such exercise, no readable checks.json
-        _show(_Card(f"✘ {_text(error)}", _CARD.format(color=_ORANGE, body=f"✘ {html.escape(_text(error))}")))
+        _show(_warning(_text(error)))
         raise CheckFailed(_text(error)) from None
     return show_verdict(verdict)
 
@@ -86,12 +92,14 @@ def passed(*names: str) -> bool:
 
     Cells that use a student's own function start with ``if passed("momentum_step"):`` so that Run All reaches the end.
     """
-    waiting = [n for n in names if not (n in _verdicts and _verdicts[n].passed)]
+    waiting = _not_green(names)
     if waiting:
-        _show(
-            _Card(text := f"… waiting for a green check of {' and '.join(waiting)}.", f"<em>{html.escape(text)}</em>")
-        )
+        _show(_aside(f"… waiting for a green check of {' and '.join(waiting)}."))
     return not waiting
+
+
+def _not_green(names: Iterable[str]) -> list[str]:
+    return [n for n in names if not (n in _verdicts and _verdicts[n].passed)]
 
 
 def scoreboard(notebook: str) -> None:
@@ -110,7 +118,7 @@ def scoreboard(notebook: str) -> None:
         plain, table = board([(e, _verdicts.get(n)) for n, e in here.items()])
         exam = any(v and v.kind == "recorded" for v in _verdicts.values())
         total = f"{reached} of {points} {'answers recorded' if exam else 'points'}"
-        return _show(_Card(f"{plain}\n{total}", f"{table}<p><strong>{total}</strong></p>"))
+        return _show(Card(f"{plain}\n{total}", f"{table}<p><strong>{total}</strong></p>"))
     words = [(n, p, "✔ passed" if v and v.passed else "✘ not yet" if v else "– check not run") for n, p, v in rows]
     total = f"{reached} of {points} points on the visible cases"
     gone = next((n for n, _, v in rows if not v), None)
@@ -125,20 +133,21 @@ def scoreboard(notebook: str) -> None:
         for n, p, w in words
     )
     head = "<tr><th style='text-align:left'>check</th><th>points</th><th style='text-align:left'>exercise</th></tr>"
-    _show(_Card(plain, f"<table>{head}{cells}</table><p><strong>{total}</strong><br>{html.escape(advice)}</p>"))
+    _show(Card(plain, f"<table>{head}{cells}</table><p><strong>{total}</strong><br>{html.escape(advice)}</p>"))
 
 
 def _text(error: Exception) -> str:
     return str(error.args[0]) if error.args and not isinstance(error, OSError) else str(error)
 
 
-def _name_of(function: Any, namespace: dict) -> str:
-    """The exercise that ``function`` answers: a name it has in the notebook counts before its ``__name__``.
+def _name_of(function: Any, caller: FrameType) -> str:
+    """The exercise that ``function`` answers: what is typed in check( ) counts before its ``__name__``.
 
-    Callable objects and decorated functions have no name, or another one, of their own.
+    Callable objects, decorated functions, and a function with two names have no name, or another one, of their own.
     """
     own = getattr(function, "__name__", type(function).__name__)
-    for name in [own, *(n for n, value in namespace.items() if value is function and not n.startswith("_"))]:
+    typed = re.search(r"check\(\s*(\w+)", linecache.getline(caller.f_code.co_filename, caller.f_lineno))
+    for name in filter(None, [typed and typed[1], own]):
         try:
             find_exercise(name)
             return name
@@ -147,23 +156,27 @@ def _name_of(function: Any, namespace: dict) -> str:
     return own
 
 
-def card(verdict: Verdict) -> _Card:
+def card(verdict: Verdict) -> Card:
     color, mark = (_GREEN, "✔") if verdict.passed else (_ORANGE, "✘")
     rows = [f"<strong>{mark} {html.escape(verdict.exercise)}</strong> &nbsp; {html.escape(verdict.headline)}"]
     rows += [html.escape(verdict.message).replace("\n", "<br>")] if verdict.message else []
     rows += [f"<small>{html.escape(verdict.evidence)}</small>"] if verdict.evidence else []
-    return _Card(str(verdict), _CARD.format(color=color, body="<br>".join(rows)))
+    return Card(str(verdict), _CARD.format(color=color, body="<br>".join(rows)))
 
 
-def _show(card: _Card) -> None:
-    try:
-        from IPython import get_ipython
-        from IPython.display import display
-    except ImportError:
-        print(card)
-        return
-    # display() in plain Python prints the repr, too, but only when IPython is there
-    display(card) if get_ipython() else print(card)
+def _warning(text: str) -> Card:
+    return Card(f"✘ {text}", _CARD.format(color=_ORANGE, body=f"✘ {html.escape(text)}"))
+
+
+def _aside(text: str) -> Card:
+    return Card(text, f"<em>{html.escape(text)}</em>")
+
+
+def _show(card: Card) -> None:
+    if get_ipython():
+        display({"text/plain": card.plain, "text/html": card.rich}, raw=True)
+    else:
+        print(card.plain)
 
 
 # --- errors that teach more in one sentence ----------------------------------------------------------------------
@@ -171,18 +184,16 @@ def _show(card: _Card) -> None:
 
 def explain_errors() -> None:
     """In a notebook, say in a sentence what a misspelt function or an answer that is not written yet means."""
-    try:
-        from IPython import get_ipython
-    except ImportError:
-        return
     if shell := get_ipython():
         shell.set_custom_exc((NameError, NotImplementedError), _explain)
 
 
 def _explain(shell, kind, error, trace, tb_offset=None) -> None:
     if isinstance(error, NotImplementedError) and not error.args:  # a stub outside a function
-        text = "… not written yet: put your own lines where it says # YOUR CODE HERE."
-        return _show(_Card(text, f"<em>{text}</em>"))
+        what = stub_of(error)
+        return _show(
+            _aside(f"… {what or 'this'} is not written yet: put your own lines where it says # YOUR CODE HERE.")
+        )
     try:
         find_exercise(getattr(error, "name", None) or "")
         defined = [n for n, v in shell.user_ns.items() if callable(v) and not n.startswith("_")]
@@ -190,8 +201,7 @@ def _explain(shell, kind, error, trace, tb_offset=None) -> None:
         hint = (
             f"You have defined {close[0]}: is that it? Rename it." if close else "Run the cell that defines it first."
         )
-        text = f"There is no function called {error.name} here. {hint}"
-        _show(_Card(f"✘ {text}", _CARD.format(color=_ORANGE, body=f"✘ {html.escape(text)}")))
+        _show(_warning(f"There is no function called {error.name} here. {hint}"))
     except (LookupError, OSError, ValueError):
         pass  # any other error explains itself
     # The error itself is still shown: nbgrader must see that the cell failed.

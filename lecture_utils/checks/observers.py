@@ -7,17 +7,18 @@ every call, so working in place is allowed; what counts is what is returned.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import copy
+import math
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any
 
 import torch
 
-from lecture_utils.checks.calling import TimedOut, at, call, time_limit
-from lecture_utils.checks.resume import resume
-from lecture_utils.checks.traces import Problem, Trace, as_tensor, from_numbers
+from lecture_utils.checks.calling import TimedOut, at, call, time_limit, undisturbed
+from lecture_utils.checks.resume import Observation, resume, start_server
+from lecture_utils.checks.traces import ONE_BY_ONE, Problem, Trace, as_tensor, from_numbers
 
-Observation = Iterator[tuple[str, torch.Tensor]]
 TIME_LIMIT = 10.0  # seconds for all cases of one exercise: a right answer needs milliseconds
 
 
@@ -26,8 +27,10 @@ def observe(
 ) -> list[Trace]:
     """Call ``function`` on every case. Never raises for what student code does: a ``Trace`` holds the problem."""
     traces = []
+    if observer == "resume":
+        start_server()  # before the clock starts
     try:
-        with time_limit(limit):
+        with time_limit(limit), undisturbed():
             for case in cases:
                 traces.append(traced(OBSERVERS[observer](function, case, **settings)))
     except TimedOut:
@@ -74,7 +77,9 @@ def steps(function: Callable, case: dict, arguments: list[str], returns: list[st
                     counts = isinstance(now[name], int)
                     value = as_tensor(value, f"The returned {name}", None if counts else dtype)
                     yield f"{place}: {name} {shape}", value
-                    now[name] = int(value) if counts and value.numel() == 1 else value
+                    if value.shape != (() if counts else shape):
+                        return  # what comes after it would depend on how the student broadcasts
+                    now[name] = int(value) if counts and math.isfinite(value) else value
             if "last_grad" in now:  # a rule that compares two gradients is given the one before
                 now["last_grad"] = hyper["grad"]
 
@@ -115,18 +120,20 @@ def batches(function: Callable, case: dict, arguments: list[str]) -> Observation
     def epoch(generator: torch.Generator) -> list[torch.Tensor]:
         given = case["args"] | {"labels": labels.clone(), "generator": generator}
         result = call(function, [given[name] for name in arguments], arguments)
+        if isinstance(result, torch.Tensor) and result.ndim == 1:
+            hint = "cut it into batches" if len(result) == n else "is there a `return` inside the loop?"
+            raise Problem("type", f"It returns one tensor of {len(result)} indices, not several: {hint}.")
         if not hasattr(result, "__iter__"):
             what = "None" if result is None else f"a {type(result).__name__}"
             raise Problem("type", f"It returns {what}: `return` a list of index tensors, or `yield` them one by one.")
         return call(lambda: [_indices(b) for b in islice(result, 2 * n)], [], [])
 
-    generator, own = torch.Generator().manual_seed(case["seed"]), torch.get_rng_state()
+    generator = torch.Generator().manual_seed(case["seed"])
     torch.manual_seed(case["seed"])  # who draws from torch's own generator draws the same every time
     with at("epoch 1"):
         first = epoch(generator)
         yield "epoch 1: the number of batches", torch.tensor(len(first))
-        if not len(labels):
-            yield "epoch 1: the sizes of the batches", torch.tensor([len(b) for b in first])
+        yield "epoch 1: the sizes of the batches", torch.tensor([len(b) for b in first])
         every = torch.cat([torch.zeros(0, dtype=torch.int64), *first])
         yield "epoch 1: no batch is too large", torch.tensor(all(len(b) <= size for b in first))
         yield "epoch 1: every index comes", torch.isin(torch.arange(n), every).all()
@@ -152,17 +159,15 @@ def batches(function: Callable, case: dict, arguments: list[str]) -> Observation
     with at("the same seed again"):
         torch.manual_seed(case["seed"] + 1)  # … until here
         same = torch.cat([torch.zeros(0, dtype=torch.int64), *epoch(torch.Generator().manual_seed(case["seed"]))])
-        torch.set_rng_state(own)
         yield "the same seed again: the order is the same", torch.tensor(same.equal(every))
 
 
 def _indices(batch: Any) -> torch.Tensor:
     if not isinstance(batch, torch.Tensor) or batch.dtype != torch.int64 or batch.ndim != 1:
-        what = f"a {batch.dtype} tensor of {batch.ndim} dimensions" if hasattr(batch, "ndim") else type(batch).__name__
-        hint = (
-            " Is there a `return` inside the loop, where a `yield` was meant?" if getattr(batch, "ndim", 1) == 0 else ""
-        )
-        raise Problem("type", f"Each batch must be a one-dimensional int64 tensor of indices; one is {what}.{hint}")
+        what = f"of type {type(batch).__name__}"
+        if isinstance(batch, torch.Tensor):
+            what = f"a {str(batch.dtype).removeprefix('torch.')} tensor of shape {tuple(batch.shape)}"
+        raise Problem("type", f"Each batch must be a one-dimensional int64 tensor of indices; one is {what}.")
     return batch.cpu()
 
 
@@ -181,6 +186,9 @@ def optimizer_rates(function: Callable, case: dict, arguments: list[str]) -> Obs
 def lambda_rates(function: Callable, case: dict, arguments: list[str]) -> Observation:
     """``f(…)`` makes a function for LambdaLR: what that gives for some epochs, then the rates of a real LambdaLR."""
     made = call(function, list(case["args"].values()), arguments)
+    if made is None:
+        text = "It returns None. A function that is defined inside must be returned, too: by its name, without ( )."
+        raise Problem("none", text)
     if not callable(made):
         raise Problem("type", f"It must return a function of the epoch; yours returns a {type(made).__name__}.")
     call(function, list(case["other"].values()), arguments)  # another one, made later, must not change the first
@@ -221,6 +229,9 @@ def optimizer_class(function: Callable, case: dict) -> Observation:
         if not isinstance(optimizer, torch.optim.Optimizer):
             what = "None" if optimizer is None else f"of type {type(optimizer).__name__}"
             raise Problem("type", f"What comes back is {what}; it must be a torch.optim.Optimizer.")
+        if not hasattr(optimizer, "param_groups"):
+            text = "It has no param_groups: `__init__` must call that of torch.optim.Optimizer, with super()."
+            raise Problem("type", text)
         return params, optimizer
 
     params, optimizer = made([from_numbers(v) for g in case["groups"] for v in g["start"]])
@@ -262,7 +273,7 @@ def answer(value: Any, case: dict, words: Sequence[str] = ()) -> Observation:
         if words:
             if (word := str(part).strip().lower()) not in words:
                 raise Problem("type", f"Part {case['part'] + 1} is {part!r:.40}; it must be one of {', '.join(words)}.")
-            part = [0] * case["part"] + [words.index(word)]  # its place in the list is the number that a message names
+            part = words.index(word)
         yield "the answer: value", as_tensor(part, "This part")
 
 
@@ -288,7 +299,7 @@ def _unpack(result: Any, returns: list[str]) -> list:
     if result is None:
         raise Problem("none", "It returns None. Does it end in `return …`?")
     if hasattr(result, "__next__"):
-        raise Problem("generator", "It is a generator. Use `return`, not `yield`.")
+        raise Problem("generator", ONE_BY_ONE.format(what="It", kind=type(result).__name__))
     if isinstance(result, (tuple, list)) and len(result) == len(returns):
         return list(result)
     many = len(result) if isinstance(result, (tuple, list)) else 1
@@ -307,7 +318,7 @@ def _argument(value: Any, case: dict) -> Any:
 
 
 def _copy(value: Any) -> Any:
-    return value.clone() if isinstance(value, torch.Tensor) else value
+    return value.clone() if isinstance(value, torch.Tensor) else copy.copy(value)
 
 
 def _quadratic(curvature: Any, center: Any, dtype: torch.dtype) -> Callable[[torch.Tensor], torch.Tensor]:

@@ -12,10 +12,11 @@ import hashlib
 import html
 import json
 import math
+import unicodedata
 from typing import Any
 
 from lecture_utils.checks.exercise import Exercise
-from lecture_utils.checks.judge import Verdict, find_exercise
+from lecture_utils.checks.judge import Verdict, failing, find_exercise
 from lecture_utils.checks.observers import observe
 from lecture_utils.checks.traces import Problem
 
@@ -123,6 +124,7 @@ def which_set(name: str, student: Any, sets: int) -> int:
 def _id(student: Any) -> str:
     small = isinstance(student, int) and abs(student) < 10**30  # of a huge int Python makes no text
     text = str(student) if small or isinstance(student, str) else ""
+    text = unicodedata.normalize("NFC", text)  # macOS writes é as e and an accent
     return text.strip().lower()[:200].encode("utf-8", "replace").decode()
 
 
@@ -134,7 +136,8 @@ def judge_question(exercise: Exercise | dict[str, Any], value: Any, student: Any
     Without sealed answers (an exam's checks.json) the verdict only says that the answer was recorded.
     Never raises for what ``value`` or ``student`` hold.
     """
-    question = exercise["question"] if isinstance(exercise, dict) else exercise.reference.recorded
+    rubric = None if isinstance(exercise, dict) else exercise.reference  # which has the answers unsealed
+    question = rubric.head if rubric else exercise["question"]
     name, section = question["id"], f"Section {question['section']} has it."
     if exam is not None and _id(student) != _id(exam):
         text = f"The numbers were drawn for {_id(student)[:40] or 'nobody'!r}, and the work was handed in by {_id(exam)!r}."
@@ -145,10 +148,11 @@ def judge_question(exercise: Exercise | dict[str, Any], value: Any, student: Any
         headline = "not written yet" if problem.kind == "not_written" else "not in the form of an answer"
         return Verdict(name, False, problem.kind, 0.0, headline, str(problem))
     shown = ", ".join(a.capitalize() if a in ("true", "false") else a.replace("=", ": ") for a in answers)
-    if "sealed" not in question:
+    if not rubric and "sealed" not in question:
         return Verdict(name, True, "recorded", 0.0, f"recorded: {shown}", "Right or wrong is decided at grading.")
-    which = which_set(name, student, len(question["sealed"]))
-    found = [unseal(name, which, a, question["sealed"][which]) for a in answers]
+    which = which_set(name, student, len(rubric.numbers if rubric else question["sealed"]))
+    known = rubric.answers(which) if rubric else question["sealed"][which]
+    found = [known.get(a) if rubric else unseal(name, which, a, known) for a in answers]
     right = [bool(f and f[0]) for f in found]
     if len(found) == 1:
         text = found[0][1] if found[0] else "This is none of the usual slips. Work through it once more, line by line."
@@ -170,8 +174,7 @@ def recorded(function: Any, name: str, spec: dict[str, Any]) -> Verdict:
         raise TypeError(f"check needs the function {name} itself, without ( ); it got a {type(function).__name__}.")
     for trace in observe(function, spec["observer"], spec["cases"], spec["settings"]):
         if problem := trace.problem:
-            headline = "not written yet" if problem.kind == "not_written" else f"{problem.place or 'the call'} fails"
-            return Verdict(name, False, problem.kind, 0.0, headline, str(problem))
+            return Verdict(name, False, problem.kind, 0.0, failing(problem), str(problem))
     return Verdict(name, True, "recorded", 0.0, "recorded", "Right or wrong is decided at grading.")
 
 
@@ -189,7 +192,9 @@ def ask(name: str, student: str) -> None:
     from IPython.display import display
 
     try:
-        question = find_exercise(name)["question"]
+        question = _question(name)["question"]
+        if "texts" not in question:
+            raise LookupError(f"The question {name} has no numbers of its own: it stands in the notebook as it is.")
         text = question["texts"][which_set(name, student, len(question["texts"]))]
     except (LookupError, OSError, ValueError) as error:
         text = f"✘ {error.args[0] if isinstance(error, LookupError) else error}"
@@ -201,7 +206,7 @@ def check_answer(name: str, value: Any, student: str) -> float | None:
     from lecture_utils.checks import notebook
 
     try:
-        spec = find_exercise(name)
+        spec = _question(name)
         verdict = judge_question(spec, value, student)
         if verdict.kind == "recorded" and _id(student) in ("", NOBODY):
             text = "Write your own id into the first cell of this notebook: in an exam it draws your numbers."
@@ -210,6 +215,14 @@ def check_answer(name: str, value: Any, student: str) -> float | None:
         text = str(error.args[0] if isinstance(error, LookupError) else error)
         verdict = Verdict(name, False, "form", 0.0, text, "")
     return notebook.show_verdict(verdict)
+
+
+def _question(name: str) -> dict[str, Any]:
+    """The entry of a question; ``LookupError`` for an exercise that is a function."""
+    spec = find_exercise(name)
+    if spec["observer"] != "question":
+        raise LookupError(f"{name} is a function, not a question: its check is check({name}).")
+    return spec
 
 
 def board(rows: list[tuple[dict[str, Any], Verdict | None]]) -> tuple[str, str]:

@@ -12,14 +12,16 @@ from lecture_utils.checks.exercise import Exercise
 from lecture_utils.checks.judge import FORMAT
 from lecture_utils.checks.observers import observe
 from lecture_utils.checks.traces import encode
+from lecture_utils.environment import CourseError
 
 PUBLIC_SEED = 12
+RECORDING_LIMIT = 600.0  # seconds per function: a busy machine must not change what is recorded of our own rubrics
 
 
 def load_rubrics(folder: Path) -> dict[str, Exercise]:
     """All exercises of the rubric files in ``folder``: each file defines a list ``EXERCISES``."""
     exercises: dict[str, Exercise] = {}
-    for file in sorted(folder.glob("*.py")):
+    for file in sorted(p for p in folder.glob("*.py") if not p.is_symlink()):  # what is run here is the course's own
         for exercise in runpy.run_path(str(file))["EXERCISES"]:
             if exercise.name in exercises:
                 raise ValueError(f"{file}: the exercise {exercise.name} is defined twice")
@@ -33,11 +35,18 @@ def record(exercise: Exercise, seed: int | str = PUBLIC_SEED) -> dict[str, Any]:
     cases = json.loads(json.dumps(exercise.cases(Random(seed))))
 
     def traces(function: Any) -> list[dict[str, Any]]:
-        return [encode(trace) for trace in observe(function, exercise.observer, cases, exercise.settings)]
+        return [encode(t) for t in observe(function, exercise.observer, cases, exercise.settings, RECORDING_LIMIT)]
 
     question = getattr(exercise.reference, "recorded", None)  # of a question of the midterm practice
     if exercise.observer == "question":
         return {"notebook": exercise.notebook, "points": exercise.points, "observer": "question", "question": question}
+    reference = observe(exercise.reference, exercise.observer, cases, exercise.settings, RECORDING_LIMIT)
+    for case, trace in zip(cases, reference, strict=True):
+        if trace.problem:  # else every answer that fails there would count as right
+            raise CourseError(
+                f"The rubric of {exercise.name} ({exercise.notebook}): its own reference fails. {trace.problem} "
+                f"Case: {case['text']}."
+            )
     return {
         "notebook": exercise.notebook,
         "points": exercise.points,
@@ -45,11 +54,12 @@ def record(exercise: Exercise, seed: int | str = PUBLIC_SEED) -> dict[str, Any]:
         "settings": exercise.settings,
         "rtol": exercise.rtol,
         "cases": cases,
-        "reference": traces(exercise.reference),
+        "reference": [encode(trace) for trace in reference],
         "misconceptions": [
             {"name": m.name, "message": m.message, "credit": m.credit, "traces": traces(m.wrong)}
             for m in exercise.misconceptions
         ],
+        **({"uses": exercise.uses} if exercise.uses else {}),
         **({"question": question} if question else {}),
     }
 

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from lecture_utils.checks.calling import at, call
+from lecture_utils.checks.calling import at, call, undisturbed
 from lecture_utils.checks.traces import Problem, as_tensor
 
 PARTS = {
@@ -65,6 +65,10 @@ class Run:
             self.scheduler.step()
         return losses
 
+    def go_on(self, epochs: range) -> dict[str, Any]:
+        """What is there after loading, and what comes of it."""
+        return {"digests": self.digests(), "losses": self.train(epochs), "end": self.digests()["weights"]}
+
     def digests(self) -> dict[str, str]:
         memory = self.optimizer.state_dict()
         count = self.scheduler.state_dict()
@@ -97,7 +101,6 @@ def resume(functions: Any, case: dict) -> Observation:
             "crashed",
             f"load_checkpoint cannot run in another process: {error}\nUse its arguments only, nothing of the notebook.",
         ) from None
-    _start_server()  # takes its time while this process trains
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "checkpoint.pt")
         save_run(save, path, case)
@@ -107,7 +110,7 @@ def resume(functions: Any, case: dict) -> Observation:
 
 def save_run(save: Callable, path: str, case: dict) -> None:
     """Train until the stop, and let the student's function write the checkpoint to ``path``."""
-    with _undisturbed():
+    with undisturbed():
         run = Run(case, case["seed"])
         run.train(range(case["stop"]))
         arguments = [path, run.model, run.optimizer, run.scheduler, case["stop"] - 1, run.generator]
@@ -121,15 +124,16 @@ def save_run(save: Callable, path: str, case: dict) -> None:
 def load_run(load: Callable, path: str, case: dict) -> dict[str, Any]:
     """Resume from ``path`` by the student's function and train to the end; what ``compare`` wants, as plain JSON."""
     try:
-        with _undisturbed():
+        with undisturbed():
             run = Run(case, case["fresh"])  # a new process does not start where the old one did
             arguments = [path, run.model, run.optimizer, run.scheduler, run.generator]
             epoch = call(load, arguments, ["path", "model", "optimizer", "scheduler", "generator"])
+            if isinstance(epoch, (tuple, list)):
+                text = f"It returns {len(epoch)} things. Only the next epoch is asked for: the objects are changed in place."
+                raise Problem("too_many", text)
             back = {"epoch": None if epoch is None else as_tensor(epoch, "What load_checkpoint returns").tolist()}
-            back["digests"] = run.digests()
             run.x, run.y = _examples(case["then"])
-            back["losses"] = run.train(range(case["stop"], case["epochs"]))
-            return back | {"end": run.digests()["weights"]}
+            return back | call(run.go_on, [range(case["stop"], case["epochs"])], ["epochs"])
     except Problem as problem:
         return {"problem": [problem.kind, str(problem)]}
 
@@ -138,31 +142,19 @@ def compare(back: dict[str, Any], case: dict) -> Observation:
     """Compare with a run that was never interrupted, trained here. ``back`` is what ``load_run`` returned."""
     if "problem" in back:
         raise Problem(*back["problem"], place="load_checkpoint")
-    with _undisturbed():
+    with undisturbed():
         whole = Run(case, case["seed"])
         whole.train(range(case["stop"]))
         there = whole.digests()
         whole.x, whole.y = _examples(case["then"])
         losses = whole.train(range(case["stop"], case["epochs"]))
         end = whole.digests()["weights"]
-    with at("load_checkpoint"):
-        yield "after loading: the next epoch", as_tensor(back["epoch"], "What load_checkpoint returns")
     for name, words in PARTS.items():
         yield f"after loading: {words} as when saved", torch.tensor(back["digests"][name] == there[name])
+    with at("load_checkpoint"):  # after the parts: who forgets the number has brought them back, or has not
+        yield "after loading: the next epoch", as_tensor(back["epoch"], "What load_checkpoint returns")
     yield "the resumed run: every loss equal, bit for bit", torch.tensor(back["losses"] == losses)
     yield "the resumed run: final weights equal, bit for bit", torch.tensor(back["end"] == end)
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """torch's own random numbers are as before afterwards, and one thread computes: two round differently."""
-    random, threads = torch.get_rng_state(), torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_rng_state(random)
-        torch.set_num_threads(threads)
 
 
 def _examples(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -175,11 +167,14 @@ def _examples(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
 _server: subprocess.Popen | None = None
 
 
-def _start_server() -> subprocess.Popen:
+def start_server() -> subprocess.Popen:
+    """The process that resumes runs, ready for requests. To import torch once more it takes seconds the first time."""
     global _server
     if _server is None or _server.poll() is not None:
         command = [sys.executable, "-c", "from lecture_utils.checks.resume import serve; serve()"]
-        _server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+        server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+        server.stdout.readline()
+        _server = server
     return _server
 
 
@@ -189,13 +184,13 @@ def _in_a_fresh_process(luggage: bytes, path: str, case: dict) -> dict[str, Any]
     Starting Python with torch takes a second, so a server does that once and forks for each request.
     """
     global _server
-    server, answered = _start_server(), False
+    server, answered = start_server(), False
     try:
         pickle.dump((luggage, sys.path, path, case), server.stdin)
         server.stdin.flush()
         answer = pickle.load(server.stdout)
         answered = True
-    except (EOFError, OSError):
+    except (EOFError, OSError, pickle.UnpicklingError):
         answer = None
     finally:
         if not answered:  # stopped by the time limit, or broken: the next one starts anew
@@ -203,7 +198,8 @@ def _in_a_fresh_process(luggage: bytes, path: str, case: dict) -> dict[str, Any]
                 os.killpg(server.pid, signal.SIGKILL) if hasattr(os, "killpg") else server.kill()
             _server = None
     if answer is None:
-        raise Problem("crashed", "The process that called load_checkpoint ended without a word.", "load_checkpoint")
+        text = "The process that called load_checkpoint ended without a word: killed, or by os._exit?"
+        raise Problem("crashed", text, "load_checkpoint")
     return answer
 
 
@@ -213,6 +209,8 @@ def serve() -> None:
     os.dup2(2, 1)
     torch.set_num_threads(1)
     Run({"optimizer": ["SGD", {}], "decay": 1.0}, 0)  # its first optimizer makes torch import the other half of itself
+    answers.write(b"ready\n")
+    answers.flush()
     while True:
         try:
             request = pickle.load(sys.stdin.buffer)
@@ -235,7 +233,13 @@ def serve() -> None:
 
 def _go_on(luggage: bytes, paths: list[str], path: str, case: dict) -> dict[str, Any]:
     sys.path[:] = paths
-    load, sources = cloudpickle.loads(luggage)
+    try:
+        load, sources = cloudpickle.loads(luggage)
+    except Exception as error:
+        text = (
+            f"load_checkpoint cannot run in another process: {error}\nUse its arguments only, nothing of the notebook."
+        )
+        return {"problem": ["crashed", text]}
     linecache.cache.update(sources)  # so that an error can show the line
     return load_run(load, path, case)
 

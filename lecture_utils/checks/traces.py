@@ -13,6 +13,13 @@ import numpy as np
 import torch
 
 DIGITS = 12  # significant digits kept in checks.json: stable across machines, far finer than any tolerance
+KINDS = set("arity complex crashed dtype generator no_grad none not_written timeout too_few too_many type".split())
+
+
+ONE_BY_ONE = (
+    "{what} is a {kind}, which gives one value after the other when asked. Give the values themselves: "
+    "`return`, not `yield`; list( ) around a map or around an expression with `for`."
+)
 
 
 class Problem(Exception):
@@ -48,14 +55,17 @@ def as_tensor(value: Any, what: str, dtype: torch.dtype | None = None) -> torch.
     if isinstance(value, torch.Tensor):
         tensor = value.detach().cpu().clone()
     elif isinstance(value, (np.ndarray, np.generic, bool, int, float, complex)):
-        tensor = torch.as_tensor(np.array(value))
+        try:
+            tensor = torch.as_tensor(np.array(value))
+        except (TypeError, ValueError, OverflowError):  # 10**30, an array of text
+            raise Problem("type", f"{what} is {value!r:.80}; a number or an array of numbers is expected.") from None
     elif isinstance(value, (list, tuple)):
         try:
             tensor = torch.stack([as_tensor(v, what).double() for v in value]) if value else torch.zeros(0)
         except RuntimeError:
             raise Problem("type", f"{what} is a {type(value).__name__} of things of different shapes.") from None
     elif hasattr(value, "__next__"):
-        raise Problem("generator", f"{what} is a generator. Use `return`, not `yield`.")
+        raise Problem("generator", ONE_BY_ONE.format(what=what, kind=type(value).__name__))
     elif callable(value):
         raise Problem("type", f"{what} is a function. Was it meant to be called, with ( )?")
     else:

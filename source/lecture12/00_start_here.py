@@ -122,7 +122,7 @@ for answer in (uphill, forgets_to_return, crashes, not_written):
     print(judge(answer, "gradient_step"), end="\n\n")
 
 # %% [markdown]
-# **How to read it.** The first line says how far your answer agrees. Then comes the likely mistake, or the line of your code that failed. The last line shows one number of one case, so that you can redo it by hand.
+# **How to read it.** The first line says how far your answer agrees. Then comes the likely mistake, or the line of your code that failed. The last line names the case and, if there is one, a number that differs: the right one, then yours.
 #
 # A green check means: right on the visible cases. When your work is graded, more cases are drawn with other numbers, so an answer that only fits the visible ones will not do.
 # Different ways to write a right answer are all fine: in place, in another order, with NumPy.
@@ -161,7 +161,7 @@ if passed("gradient_step"):
 # %% [markdown]
 # ## 0.7  One notation, and where else you meet it
 #
-# The notebooks keep to the lecture's letters. Papers and PyTorch often use the same letter for something else. Come back to this table whenever a formula looks strange.
+# The notebooks keep to the lecture's letters. Papers and PyTorch often use the same letter for something else. Come back to these tables whenever a formula looks strange.
 #
 # | meaning | lecture | papers | PyTorch |
 # |:--|:--|:--|:--|
@@ -171,6 +171,10 @@ if passed("gradient_step"):
 # | momentum | $\alpha$ | $\mu$, $\beta$ | `momentum` in `SGD` and `RMSprop` |
 # | velocity, the step to be subtracted | $\Delta$ | $-v$ | `momentum_buffer` times `lr` |
 # | local gain | $g_{ij}$ | $g$ | – |
+
+# %% [markdown]
+# | RMSProp, Adam, and the rest | lecture | papers | PyTorch |
+# |:--|:--|:--|:--|
 # | mean square of the gradient | $r$ | $v$, $E[g^2]$ | `square_avg`, `exp_avg_sq` |
 # | its decay | $\beta$ | $\rho$, $\gamma$, $\beta_2$ | **`alpha`** in `RMSprop`, `betas[1]` in `Adam` |
 # | Adam's mean gradient, its decay | $m$, $\alpha$ | $m$, $\beta_1$ | `exp_avg`, `betas[0]` |

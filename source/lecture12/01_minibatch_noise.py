@@ -179,34 +179,51 @@ if passed("minibatches", "gradient_noise"):
 #
 # **Predict.** Five batch sizes, each with a sensible rate, get 0.15 seconds each. Which has the lowest training loss then?
 
+# %% tags=["demo"]
+def timed_step(net, optimizer, batch):
+    """Take one training step; the seconds that it took."""
+    start = time.perf_counter()
+    loss = F.cross_entropy(net(data.x[batch]), data.y[batch])
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    loss.item()  # waits until a GPU has finished
+    return time.perf_counter() - start
+
+# %% tags=["demo"]
+def loss_against_time(batch_size, lr, limit=0.15):
+    """Seconds spent on training steps, and the loss of all examples then. Measuring it is not counted."""
+    net, random = mlp(seed=0, device=device), generator(0)
+    optimizer = torch.optim.SGD(net.parameters(), lr=lr)
+    spent, seconds, losses = 0.0, [0.0], [math.log(10)]
+    while spent < limit:
+        for batch in torch.randperm(data.n, generator=random).to(device).split(batch_size):
+            spent += timed_step(net, optimizer, batch)
+            if spent > min(limit, seconds[-1] + 0.01):
+                seconds.append(spent)
+                with torch.no_grad():
+                    losses.append(F.cross_entropy(net(data.x), data.y).item())
+            if spent > limit:
+                break
+    return seconds, losses
+
 # %% tags=["demo", "nbval-ignore-output"]
 settings = {1: 0.02, 16: 0.3, 64: 0.5, 256: 1.0, data.n: 1.0}
-curves = {}
-for batch_size, lr in settings.items():
-    net, seconds, losses = mlp(seed=0, device=device), [0.0], [math.log(10)]
-    optimizer = torch.optim.SGD(net.parameters(), lr=lr)
-    for epoch in range(400):
-        start = time.perf_counter()
-        history = train(net, optimizer, data, epochs=1, batch_size=batch_size, seed=epoch)
-        seconds.append(seconds[-1] + time.perf_counter() - start)
-        losses.append(history.train_loss[-1].item())
-        if seconds[-1] > 0.15:
-            break
-    curves[f"B = {batch_size}"] = (seconds, losses)
+curves = {f"B = {batch_size}": loss_against_time(batch_size, lr) for batch_size, lr in settings.items()}
 fig, ax = plt.subplots()
 for label, (seconds, losses) in curves.items():
     figures.curve(seconds, losses, label=label, ax=ax)
-ax.set(xlabel="seconds of training", ylabel="training loss", yscale="log", xlim=(0, 0.2))
+ax.set(xlabel="seconds of training", ylabel="training loss", yscale="log", xlim=(0, 0.15))
 figures.label_lines(ax)
-figures.describe(fig, "Training loss against seconds, one seed per batch size. On a CPU the batches "
-                 "of 16 and 64 are far ahead; one example at a time and the whole set are far behind.")
+figures.describe(fig, "Training loss against seconds, one seed per batch size. On a CPU batches of 256 "
+                 "and 64 end lowest; one example at a time has hardly begun; the whole set starts late.")
 plt.show()
 
 # %% [markdown]
-# **Read the figure.** (One seed, timed on the machine that built this page: an anecdote. Yours may differ, a GPU will.) A step with one example costs almost as much as one with 64, because most of it is overhead. A step with all 1,437 is precise, but there are few of them. In between lies the reason why everybody uses minibatches.
+# **Read the figure.** (One seed, timed on the machine that built this page: an anecdote. Yours may differ, a GPU will.) A step with one example costs almost as much as one with 64, because most of it is overhead: $B = 1$ has hardly begun. A step with all 1,437 is precise, but there are few of them, so it starts late. In between is best, which is why everybody uses minibatches. (1,437 examples are few. With a million, the first step alone would not fit into this figure.)
 
 # %% [markdown]
-# ## 1.3  Most of the wiggle in a loss curve is measurement
+# ## 1.3  With small batches most of the wiggle in a loss curve is measurement
 #
 # The notes' Figure 1 shows the loss of each minibatch during training, for a small and a large batch size. Here it is from real data: 30 epochs, five seeds, each batch size with the best of five rates, chosen on 200 validation pictures.
 
@@ -224,32 +241,38 @@ for batch_size in (16, 64, 512):
 
 # %% tags=["demo"]
 fig, axes = plt.subplots(1, 3, figsize=(9, 3.2), sharey=True)
+epochs = range(1, 31)
 for ax, (batch_size, loss) in zip(axes, runs.items()):
-    by_epoch = loss.view(5, 30, -1).transpose(1, 2).reshape(-1, 30)  # all batches of all seeds, per epoch
-    figures.band(range(1, 31), by_epoch, label="", ax=ax)
-    ax.set(title=f"B = {batch_size}", xlabel="epoch", yscale="log", ylim=(1e-4, 10))
+    by_epoch = loss.view(5, 30, -1).transpose(1, 2).reshape(-1, 30)  # all batches of all seeds
+    low, high = by_epoch.quantile(torch.tensor([0.1, 0.9]), dim=0)
+    ax.fill_between(epochs, low, high, color="#0072B2", alpha=0.18, linewidth=0)
+    ax.plot(epochs, by_epoch.median(dim=0).values, color="#0072B2")
+    ax.set(title=f"B = {batch_size}", xlabel="epoch", yscale="log", ylim=(1e-2, 4))
+    print(f"B = {batch_size:3}:  band of the last epoch {low[-1]:.2f} to {high[-1]:.2f}, "
+          f"a factor of {high[-1] / low[-1]:.1f}  ({len(by_epoch)} losses)")
 axes[0].set_ylabel("loss of the minibatches")
-figures.describe(fig, "Minibatch losses over 30 epochs for batch sizes 16, 64 and 512, mean and range "
-                 "of all batches of an epoch in five seeds. The band spans two orders of magnitude "
-                 "for 16, one for 64, and is narrow for 512.")
+figures.describe(fig, "Minibatch losses over 30 epochs for batch sizes 16, 64 and 512: median and middle "
+                 "80 % of all batches of an epoch in five seeds. The band is widest for 16 and "
+                 "narrowest for 512.")
 plt.show()
 
 # %% [markdown]
-# **Read the figure.** (Line: mean; band: smallest to largest loss of any minibatch of that epoch, five seeds.) Small batches give a wide band, as the notes say, and the accuracies are close: 96.1, 95.8 and 94.8 %, the last after only 90 updates. The obvious reading, "small batches make the weights jump about", is wrong, though. Let us see.
+# **Read the figure.** (Line: median; band: the middle 80 % of an epoch's minibatches in five seeds.) Small batches give a wide band, as the notes say: a factor of 6.6 for 16, of 1.3 for 512. The accuracies are close: 96.1, 95.8 and 94.8 %, the last after only 90 updates. The obvious reading, "small batches make the weights jump about", is wrong, though. Let us see.
 #
-# > Lecture notes ▸ corrected: the notes conclude from this figure that small batches make the loss oscillate. Most of what oscillates is the ruler: each point is measured on other examples (shown below).
+# > Lecture notes ▸ corrected: the notes conclude from this figure that small batches make the loss oscillate. For a small batch most of what oscillates is the ruler: each point is measured on other examples (shown below).
 
 # %% [markdown]
-# A minibatch loss is a measurement of the training loss with $B$ examples. Even at weights that do not move it would jump from batch to batch. So measure both along one run: the loss of each minibatch, and the true loss of all 1,437 examples at the same weights.
+# A minibatch loss is a measurement of the training loss with $B$ examples. Even at weights that do not move it would jump from batch to batch. So measure both along one run, at the rates of the figure: the loss of each minibatch, and the true loss of all 1,437 examples at the same weights.
 #
-# **Predict.** After five epochs with $B = 16$: how much does the true loss change from one step to the next, compared with the jumps of the minibatch loss?
+# **Predict.** After five epochs of training, with $B = 16$: how much does the true loss change from one step to the next, compared with how far the minibatch loss is off? And with $B = 512$ at its larger rate?
 
 # %% tags=["demo"]
-def two_losses(batch_size, seed, steps=60, lr=0.1):
-    """The loss of each minibatch, and of all examples at the same weights, after five epochs of training."""
+def two_losses(batch_size, lr, seed, steps=60):
+    """The loss of each minibatch, and of all examples at the same weights, from the fifth epoch on."""
     net = mlp(seed=seed, device=device)
-    optimizer = torch.optim.SGD(net.parameters(), lr=lr)
-    train(net, optimizer, data, epochs=5, batch_size=batch_size, seed=seed)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    train(net, optimizer, data, epochs=5, seed=seed)  # B = 64: the same start for both sizes
+    optimizer.param_groups[0]["lr"] = lr
     random, mini, true = generator(100 + seed), [], []
     for _ in range(steps):
         batch = torch.randperm(data.n, generator=random)[:batch_size].to(device)
@@ -263,22 +286,22 @@ def two_losses(batch_size, seed, steps=60, lr=0.1):
     return torch.tensor(mini), torch.tensor(true)
 
 # %% tags=["demo"]
-for batch_size in (16, 512):
-    ratios = []
-    for seed in range(5):
-        mini, true = two_losses(batch_size, seed)
-        ratios.append(((mini - true).std() / true.diff().std()).item())
-    print(f"B = {batch_size:3}:  jumps of the measurement / steps of the true loss = "
-          f"{sum(ratios) / 5:.0f}   (five seeds: {min(ratios):.0f} to {max(ratios):.0f})")
-mini, true = two_losses(16, 0)
+walks = {size: [two_losses(size, lr, seed) for seed in range(5)] for size, lr in [(16, 0.06), (512, 0.7)]}
+for batch_size, runs_of_size in walks.items():
+    ratios = [((mini - true).abs().mean() / true.diff().abs().mean()).item() for mini, true in runs_of_size]
+    print(f"B = {batch_size:3}:  error of the measurement / step of the true loss = "
+          f"{sum(ratios) / 5:.2g}   (five seeds: {min(ratios):.2g} to {max(ratios):.2g})")
+    true = runs_of_size[0][1]
+    print(f"          true loss of the first seed: from {true[0]:.2f} to {true[-1]:.2f} in 60 steps")
+mini, true = walks[16][0]
 ax = figures.curve(range(60), mini, x="step", y="loss", label="minibatch of 16",
-                   alt="Sixty steps with B = 16. The minibatch loss jumps between 0.03 and 0.48; "
-                   "the loss of all examples at the same weights stays close to 0.2.")
+                   alt="Sixty steps with B = 16. The minibatch loss jumps between 0.5 and 1.2; "
+                   "the loss of all examples at the same weights falls calmly from 1.0 to 0.7.")
 figures.curve(range(60), true, ax=ax, label="all examples")
 plt.show()
 
 # %% [markdown]
-# **Read the figure.** The weights walk calmly; the ruler shakes. The measurement jumps 17 times further than the true loss moves in a step, and still twice as far for $B = 512$. If you want to see how training goes, average over many batches, or evaluate on a fixed set.
+# **Read the figure.** With 16 the weights walk calmly and the ruler shakes: the measurement is off by 17 times as much as the true loss moves in a step. With 512 at $\eta = 0.7$ it is the other way round, 0.6: the ruler is good, and each of the few steps is a long one, most of them downhill. The ratio depends on $\eta$, too: half the rate, half the step. If you want to see how training goes, average over many batches, or evaluate on a fixed set.
 
 # %% [markdown]
 # ## 1.4  Noise can carry a run over a barrier, and η/B decides
@@ -288,17 +311,18 @@ plt.show()
 # **Predict.** A run with $\eta = 0.05$ and $B = 2$ leaves the shallow well with a certain probability. Name another pair $(\eta, B)$ with about the same one.
 
 # %% tags=["demo"]
-left, now, floor = {}, {}, {}
+left, now, batch_sizes = {}, {}, [1, 2, 3, 4, 6, 8, 64]
 for lr in (0.025, 0.05, 0.1):
-    for batch_size in (1, 2, 3, 4, 6, 8, 64):
-        random, w = generator(0), torch.tensor([0.96, 0.0], dtype=torch.float64).repeat(200, 1)
-        escaped = torch.zeros(200, dtype=torch.bool)
-        for step in range(round(50 / lr)):  # the same distance for each rate: η · steps = 50
-            noise = (16 / batch_size) ** 0.5 * torch.randn(w.shape, generator=random, dtype=w.dtype)
-            w = w - lr * (TWO_WELLS.grad(w) + noise)
-            escaped |= w[:, 0] < 0
-        left[lr, batch_size] = escaped.double().mean().item()
-        now[lr, batch_size] = (w[:, 0] < 0).double().mean().item()
+    random, w = generator(0), torch.tensor([0.96, 0.0], dtype=torch.float64).repeat(7, 200, 1)
+    escaped = torch.zeros(7, 200, dtype=torch.bool)
+    scale = (16 / torch.tensor(batch_sizes, dtype=w.dtype)).sqrt().view(7, 1, 1)
+    for step in range(round(50 / lr)):  # the same distance for each rate: η · steps = 50
+        noise = scale * torch.randn(200, 2, generator=random, dtype=w.dtype)  # one draw, scaled for each B
+        w = w - lr * (TWO_WELLS.grad(w) + noise)
+        escaped |= w[..., 0] < 0
+    for k, batch_size in enumerate(batch_sizes):
+        left[lr, batch_size] = escaped[k].double().mean().item()
+        now[lr, batch_size] = (w[k, :, 0] < 0).double().mean().item()
 for pair in [(0.025, 1), (0.05, 2), (0.1, 4), (0.05, 4), (0.1, 8), (0.1, 64)]:
     print(f"η = {pair[0]:5},  B = {pair[1]:2},  η/B = {pair[0] / pair[1]:.4f}:  "
           f"{left[pair]:4.0%} of the runs have left,  {now[pair]:4.0%} are on the other side at the end")
@@ -311,11 +335,11 @@ for lr in (0.025, 0.05, 0.1):
 ax.set(xlabel="η/B", ylabel="share of 200 runs that left", xscale="log")
 figures.label_lines(ax)
 figures.describe(fig, "Share of runs that left the shallow well against the ratio of rate and batch "
-                 "size. Three rates, one curve: nobody leaves below 0.01, nearly everybody above 0.03.")
+                 "size. Three rates, one curve: almost nobody leaves below 0.01, nearly everybody above 0.03.")
 plt.show()
 
 # %% [markdown]
-# **Read the figure.** Three learning rates, one curve: what counts is $\eta/B$. Below 0.01 nobody leaves, above 0.03 nearly everybody does. Halving the batch does the same as doubling the rate. (200 runs per point: a share is uncertain by up to 7 percentage points.)
+# **Read the figure.** Three learning rates, one curve: what counts is $\eta/B$. Below 0.01 almost nobody leaves, above 0.03 nearly everybody does. Halving the batch does the same as doubling the rate, over equally long walks (equal $\eta \cdot$ steps). (200 runs per point: a share is uncertain by up to 7 percentage points.)
 #
 # But read the last column, too. Who has come over can go back: the same noise. And it does not let anybody settle, which is the subject of notebook 2.
 
@@ -333,7 +357,7 @@ for noise in (0.0, 0.004):
     print(f"noise {noise}:  after 300 steps {away:.0%} of the runs have reached a minimum at y = ±1")
 
 # %% [markdown]
-# Without noise: stuck for ever. With a trace of it: everybody leaves. A saddle is no barrier, so a push in any direction is enough.
+# Without noise: stuck for ever. With a trace of it: everybody leaves. A saddle is no barrier, so any push sideways, along $y$, is enough; one along $x$ is not.
 #
 # Now the fading. The noise of the real network, tr Σ, while it learns the digits:
 
@@ -345,11 +369,12 @@ for epochs in (0, 1, 4, 15, 40):
         history = train(net, optimizer, data, epochs=epochs, seed=epochs)
     g = per_example_gradients(net, data)
     trace = (g - g.mean(dim=0)).square().sum() / data.n
-    loss = F.cross_entropy(net(data.x), data.y).item()
-    print(f"{epochs:3} epochs more:  training loss {loss:.4f}   tr Σ = {trace:.2g}")
+    logits = net(data.x)
+    loss, right = F.cross_entropy(logits, data.y).item(), (logits.argmax(1) == data.y).double().mean()
+    print(f"{epochs:3} epochs more:  training loss {loss:.4f},  {right:.1%} right,   tr Σ = {trace:.2g}")
 
 # %% [markdown]
-# First it grows, while the examples begin to disagree. But where every example is fitted, every gradient is nearly zero, and so is the noise. Whoever hopes for noise late in training should know that it has gone.
+# (One network.) First it grows, while the examples begin to disagree. Then it fades: an example that is fitted has a gradient of nearly zero. With 99.7 % fitted the noise is a ninth of its peak, and going. Whoever hopes for noise late in training should know that there is less of it.
 
 # %% [markdown]
 # ## 1.5  Which batch size?
@@ -367,16 +392,8 @@ optimizer = torch.optim.SGD(wide.parameters(), lr=0.01)
 
 def seconds_per_step(batch_size, repeat=7):
     """The median time of one whole training step."""
-    index, times = torch.arange(batch_size, device=device) % data.n, []
-    for _ in range(repeat):
-        start = time.perf_counter()
-        loss = F.cross_entropy(wide(data.x[index]), data.y[index])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        loss.item()  # waits until a GPU has finished
-        times.append(time.perf_counter() - start)
-    return sorted(times)[repeat // 2]
+    batch = torch.arange(batch_size, device=device) % data.n
+    return sorted(timed_step(wide, optimizer, batch) for _ in range(repeat))[repeat // 2]
 
 # %% tags=["demo", "nbval-ignore-output"]
 sizes = [1, 2, 4, 8, 16, 32, 63, 64, 65, 127, 128, 129, 255, 256, 257, 512, 1000, 1024]
@@ -489,7 +506,8 @@ for batch_size in sizes:
     when = epochs_to(0.2, result.train_loss).mean(dim=1)
     needed.append(when.min().item() * steps)
     print(f"B = {batch_size:4}: about {round(needed[-1], -1):3.0f} updates, "
-          f"{needed[-1] * batch_size / 1000:2.0f} thousand examples, at the rate {result.lrs[when.argmin()]:.2f}")
+          f"{needed[-1] * batch_size / 1000:2.0f} thousand examples, "
+          f"at the rate {result.lrs[when.argmin()]:.2f}")
 
 # %% tags=["demo"]
 fig, ax = plt.subplots()
@@ -497,14 +515,15 @@ figures.curve(sizes, needed, label="measured", ax=ax)
 figures.theory(sizes, [needed[0] * 8 / b for b in sizes], label="∝ 1/B", ax=ax)
 ax.axvspan(70, 420, color="0.9", zorder=0)
 ax.annotate("noise scale", (105, 300), color="0.4")
-ax.set(xlabel="batch size B", ylabel="updates to loss 0.2", xscale="log", yscale="log", xticks=[10, 100, 1000])
+ax.set(xlabel="batch size B", ylabel="updates to loss 0.2", xscale="log", yscale="log",
+       xticks=[10, 100, 1000])
 figures.label_lines(ax)
-figures.describe(fig, "Updates needed to reach loss 0.2 against the batch size. They fall almost "
-                 "as 1/B from 8 to 32, then more and more slowly, and stay at 50 from 512 on.")
+figures.describe(fig, "Updates needed to reach loss 0.2 against the batch size. They fall by "
+                 "nearly three from 8 to 32, then more and more slowly, and stay at 50 from 512 on.")
 plt.show()
 
 # %% [markdown]
-# **Read the figure.** (Best of four rates, none at the end of its range, mean of five seeds; grey: the noise scale from above.) From 8 to 32 a batch four times as large needs nearly three times fewer updates. Inside the grey range the saving dies out: 512 and 1,437 need the same 50 updates, the second of them nearly three times the examples. The noise scale is no sharp border, but it has the right order of magnitude. [Shallue et al. 2019](https://jmlr.org/papers/v20/18-789.html) found the same shape everywhere.
+# **Read the figure.** (Best of four rates, none at the end of its range, mean of five seeds; grey: the noise scale from above.) From 8 to 32 a batch four times as large needs nearly three times fewer updates. In the grey range, 70 to 420, the saving dies out: from 128 to 512 four times the batch saves less than a third. Above it nothing is left: 512 and 1,437 need the same 50 updates, the second nearly three times the examples. The noise scale is no sharp border, but it has the right order of magnitude. [Shallue et al. 2019](https://jmlr.org/papers/v20/18-789.html) found the same shape everywhere.
 
 # %% [markdown]
 # > Lecture notes ▸ corrected: the notes say to pick the largest batch that GPU memory allows. Beyond the noise scale the extra examples buy little, and the rate has to be tuned anew. Whether small batches end up better as well is disputed ([Masters & Luschi 2018](https://arxiv.org/abs/1804.07612) find it, Shallue et al. do not).
@@ -581,24 +600,25 @@ if passed("minibatches", "stratified_minibatches"):
         if epochs:
             train(net, optimizer, data, epochs=epochs, seed=epochs)
         g, noise, random = per_example_gradients(net, data), {}, generator(3)
+        full = g.mean(dim=0)
         for name in ("uniform", "stratified"):
             errors = []
             for _ in range(3):
                 order = (minibatches(data.n, 50, random) if name == "uniform"
                          else stratified_minibatches(data.y.cpu(), 50, random))
-                errors += [(g[b].mean(dim=0) - g.mean(dim=0)).square().sum() for b in order if len(b) == 50]
+                errors += [(g[b].mean(dim=0) - full).square().sum() for b in order if len(b) == 50]
             noise[name] = torch.stack(errors).mean()
         ratio = noise["stratified"] / noise["uniform"]
         print(f"{epochs} epochs more: stratified noise is {ratio:.2f} times the uniform one")
 
 # %% [markdown]
-# At the start the classes are what the gradients differ in, and stratifying removes four fifths of the noise ([Zhao & Zhang 2014](https://arxiv.org/abs/1405.3080) stratify by other clusters, too). Once the network tells the classes apart, the difference is within the classes, and little is gained. It costs almost nothing; where classes are rare, it makes sure that they are seen at all.
+# (One network.) At the start the classes are what the gradients differ in, and stratifying removes four fifths of the noise ([Zhao & Zhang 2014](https://arxiv.org/abs/1405.3080) stratify by other clusters, too). Once the network tells the classes apart, the difference is within the classes, and little is gained. It costs almost nothing; where classes are rare, it makes sure that they are seen at all.
 
 # %% [markdown]
 # ## What to remember
 #
 # - A minibatch gradient is right on average for every $B$; its squared error is $\frac{\operatorname{tr}\Sigma}{B}\cdot\frac{N-B}{N-1}$.
-# - Most of the wiggle of a minibatch loss is measurement. Judge on a fixed set.
+# - With small batches most of the wiggle of a minibatch loss is measurement. Judge on a fixed set.
 # - What noise does to the weights goes with $\eta/B$; it fades where everything is fitted.
 # - Beyond the noise scale a larger batch buys little. The scale grows during training.
 # - To preserve the classes, stratify. Powers of two are a convention.

@@ -93,7 +93,7 @@ if passed("momentum_step"):
     plt.show()
 
 # %% [markdown]
-# **Read the figure.** With $\alpha = 0.9$ steps become ten times longer, with 0.99 they are on their way to a hundred times. The limit is $\eta/(1-\alpha)$. It takes about $1/(1-\alpha)$ steps to get there: a long memory is slow to build up, and slow to let go.
+# **Read the figure.** With $\alpha = 0.9$ steps become ten times longer, with 0.99 they are on their way to a hundred times. The limit is $\eta/(1-\alpha)$. After $1/(1-\alpha)$ steps they have gone about two thirds of the way, 0.65 of 1 and 6.34 of 10: a long memory is slow to build up, and slow to let go.
 
 # %% [markdown]
 # ## 4.2  The velocity is a weighted sum, not an average
@@ -281,16 +281,17 @@ if passed("momentum_step"):
         for alpha in (0.0, 0.5)
     }
     figures.trajectories(RAVINE, paths, alt="Twenty steps in the ravine with learning rate 0.075. "
-                         "Without momentum the path zigzags between the walls and is not half-way. "
-                         "With momentum 0.5 the zigzag dies out and the path reaches the minimum.")
+                         "Without momentum the path zigzags between the walls all the way and ends 0.8 short "
+                         "of the minimum. With momentum 0.5 the zigzag dies out and the path ends near it.")
     plt.show()
     for name, path in paths.items():
         print(f"{name}:  after 20 steps {abs(path[-1, 0]):.3f} from the minimum along the floor, "
               f"{abs(path[-1, 1]):.4f} across")
 
 # %% [markdown]
-# **Read the figure.** The first two steps are alike. Then the part that alternates cancels and the zigzag dies out, while the part that points along the floor adds up: after 20 steps momentum is ten times closer, at the same learning rate.
-#
+# **Read the figure.** The first step is the same, because there is no velocity yet. From the second on, the part that alternates cancels and the zigzag dies out, while the part that points along the floor adds up: after 20 steps momentum is ten times closer, at the same learning rate.
+
+# %% [markdown]
 # How much is there to win? The ravine $L = \tfrac12(x^2 + 25y^2)$ has curvature $h = 1$ along its floor and 25 across: its **condition number** is $\kappa = 25$. Gradient descent does best with $\eta = 2/(h_{min}+h_{max})$ and shrinks the error by $\frac{\kappa-1}{\kappa+1}$ per step. For momentum [Polyak (1964)](https://doi.org/10.1016/0041-5553%2864%2990137-5) found the best pair: $\eta = \big(\frac{2}{\sqrt{h_{min}}+\sqrt{h_{max}}}\big)^2$, and an $\alpha$ that depends on $\kappa$ alone; it shrinks the error by $\sqrt\alpha$ per step.
 #
 # **Exercise 4.4 (2 points).** The best momentum is $\alpha = \Big(\dfrac{\sqrt\kappa-1}{\sqrt\kappa+1}\Big)^2$. Write it as a function.
@@ -519,7 +520,7 @@ figures.describe(fig, "Final training loss against the effective learning rate. 
 plt.show()
 
 # %% [markdown]
-# **Read the figure.** (Five seeds; nine rates each; both optima lie inside the range.) Up to an effective rate of 0.2 it makes no difference how the long step is made. Beyond that plain SGD becomes unstable, momentum does not: its limit in $\eta h$ is $2(1+\alpha)$ instead of 2, at a ten times larger effective rate. Each at its own best rate, momentum ends at about a third of SGD's training loss. That, not a factor of ten, is what momentum adds here, after eight epochs of this problem.
+# **Read the figure.** (Five seeds; nine rates each; both optima lie inside the range.) Up to an effective rate of 0.2 it makes no difference how the long step is made. Beyond 1 plain SGD becomes unstable, momentum not yet: at curvature $h$ its limit $\eta < 2(1+\alpha)/h = 3.8/h$ is an *effective* rate of $38/h$, while SGD's limit is $2/h$. Each at its own best rate, momentum ends at about a third of SGD's training loss. That, not a factor of ten, is what momentum adds here, after eight epochs of this problem.
 
 # %% [markdown]
 # ## 4.8  Nesterov looks where the velocity will carry us
@@ -595,11 +596,12 @@ if passed("momentum_step", "nesterov_step"):
                          "on swinging on its way to the minimum, Nesterov's swings die out at once.")
     plt.show()
     for name, path in paths.items():
-        print(f"{name:9} after the first crossing at most {path[4:, 1].abs().max():.2f} from the "
-              f"floor; after 60 steps {path[-1].norm():.3f} from the minimum")
+        x, y = path[-1].abs()
+        print(f"{name:9} after the first crossing at most {path[4:, 1].abs().max():.2f} from the floor;  "
+              f"after 60 steps |x| = {x:.4f}, |y| = {y:.4f}")
 
 # %% [markdown]
-# **Read the figure.** The look-ahead acts like a brake on the steep direction: swings die out. Along the floor, where the gradient changes slowly, the two are alike. The brake has a price. For $\alpha = 0.9$ Nesterov is stable up to $\eta h = \frac{2(1+\alpha)}{1+2\alpha}$ only, momentum up to $2(1+\alpha)$. Your functions on both sides of these limits:
+# **Read the figure.** The look-ahead acts like a brake on the steep direction: after 60 steps Nesterov has nothing left across the floor, momentum still swings by 0.03. Along the floor, where the gradient changes slowly, both are within 0.04 of the minimum. The brake has a price. For $\alpha = 0.9$ Nesterov is stable up to $\eta h = \frac{2(1+\alpha)}{1+2\alpha}$ only, momentum up to $2(1+\alpha)$. Your functions on both sides of these limits:
 
 # %% tags=["demo"]
 if passed("momentum_step", "nesterov_step"):
@@ -642,7 +644,7 @@ if passed("nesterov_step"):
 #
 # Drag the white start point, or move it with the arrow keys; move the sliders. Everything is computed in your browser.
 #
-# 1. In the ravine, find a learning rate at which SGD zigzags and momentum does not.
+# 1. Set $\alpha$ to 0.5 and untick Nesterov. Find a learning rate at which SGD zigzags to the end, while momentum's zigzag dies out after a few steps.
 # 2. At $\eta$ = 0.02, raise $\alpha$ from 0.5 to 0.99. When does momentum stop helping?
 # 3. Make momentum converge where SGD diverges. Does Nesterov still converge there?
 

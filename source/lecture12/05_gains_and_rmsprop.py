@@ -17,8 +17,8 @@
 # **45 minutes · 9 points.** Afterwards you can
 #
 # - write local gains and RMSProp, and say what each needs to work;
-# - predict the first step of RMSProp, and why it is too long;
-# - find the three mistakes that the formula is usually copied with.
+# - predict the first step of RMSProp, and say why it is too long;
+# - repair a faulty RMSProp, and say which of its mistakes no training curve shows.
 
 # %%
 import math
@@ -36,6 +36,7 @@ from lecture_utils.training import RuleOptimizer, mlp, train
 
 figures.setup()
 device = pick_device()
+data = digits(device)
 
 # %% [markdown]
 # ## 5.1  A gain for each weight: slow up, fast down
@@ -44,12 +45,9 @@ device = pick_device()
 #
 # $$w_i \leftarrow w_i - \eta\, g_i\, \frac{\partial L}{\partial w_i}$$
 #
-# While a weight's gradient keeps its sign, its steps could be longer: *add* $\beta$ to its gain. When the sign changes, the last step went too far: *multiply* by $1-\beta$. (After [Jacobs 1988](https://doi.org/10.1016/0893-6080%2888%2990003-2), who compared with an average of past gradients; in this form Hinton taught it, with 0.05 and 0.95.)
-
-# %% [markdown]
-# $$g_i(t) = \begin{cases} g_i(t-1) + \beta & \text{if } \frac{\partial L}{\partial w_i}(t)\cdot\frac{\partial L}{\partial w_i}(t-1) > 0,\\ g_i(t-1)\cdot(1-\beta) & \text{else.}\end{cases}$$
+# While a weight's gradient keeps its sign, its steps could be longer: *add* $\beta$ to its gain. When the sign changes, the last step went too far: *multiply* by $1-\beta$.
 #
-# > Lecture notes ▸ corrected: the notes write $g(t) := (t-1)+\beta$. The old *gain* got lost: it is $g(t-1)+\beta$. And the reason to multiply is not only that gains stay positive: a gain of 20 that meets an oscillation comes down in a few steps (Hinton 2012, lecture 6.4).
+# $$g_i(t) = \begin{cases} g_i(t-1) + \beta & \text{if } \frac{\partial L}{\partial w_i}(t)\cdot\frac{\partial L}{\partial w_i}(t-1) > 0,\\ g_i(t-1)\cdot(1-\beta) & \text{else.}\end{cases}$$
 #
 # **Exercise 5.1 (3 points).** Write one step. The gain is updated first, then used.
 
@@ -75,31 +73,36 @@ def gain_step(w, grad, last_grad, gain, lr, beta):
 check(gain_step)
 
 # %% [markdown]
-# **Predict.** Both start with $\eta = 0.02$ in the ravine. Which gain will be large after 40 steps, that of $x$ (flat) or of $y$ (steep)?
+# > Lecture notes ▸ corrected: the notes write $g(t) := (t-1)+\beta$. The old *gain* got lost: it is $g(t-1)+\beta$. And the reason to multiply is not only that gains stay positive: a gain of 20 that meets an oscillation comes down in a few steps (Hinton 2012, lecture 6.4, with 0.05 and 0.95; [Jacobs 1988](https://doi.org/10.1016/0893-6080%2888%2990003-2) compared with an average of past gradients).
+#
+# **Predict.** Gradient descent walks down the ravine with $\eta = 0.02$, with and without gains ($\beta = 0.2$). Which gain will be larger after 40 steps, that of $x$ (flat) or of $y$ (steep)?
 
 # %% tags=["demo"]
 if passed("gain_step"):
     w, gain, last = RAVINE.start.clone(), torch.ones(2), torch.zeros(2)
-    path, gains = [w], [gain]
+    path, gains = [w], []
     for _ in range(40):
-        grad = RAVINE.grad(w)
-        w, gain = gain_step(w, grad, last, gain, 0.02, 0.2)
+        grad = RAVINE.grad(w)  # copies below: your rule may work in place
+        w, gain = gain_step(w.clone(), grad.clone(), last, gain.clone(), 0.02, 0.2)
         last = grad
         path.append(w)
         gains.append(gain)
-    plain = descend(RAVINE, lambda w, grad, lr: w - lr * grad, RAVINE.start, 40, lr=0.02)
+    plain, best = (descend(RAVINE, lambda w, grad, lr: w - lr * grad, RAVINE.start, 40, lr=lr)
+                   for lr in (0.02, 1 / 13))
     figures.trajectories(RAVINE, {"one rate for all": plain, "local gains": torch.stack(path)},
-                         alt="Forty steps in the ravine with the same rate. With local gains the path "
-                         "reaches the minimum, with one rate for all it is not half-way.")
+                         alt="Forty steps in the ravine, both with rate 0.02. With local gains the "
+                         "path arrives, with one rate for all it is a little over half-way.")
     plt.show()
-    gains = torch.stack(gains)
-    print(f"largest gain of x {gains[:, 0].max():.1f}, smallest gain of y {gains[:, 1].min():.2g}")
-    print(f"distance to the minimum: one rate {plain[-1].norm():.2f}, gains {w.norm():.1g}")
+    low, high = torch.stack(gains[-10:]).aminmax(dim=0)
+    for i, name in enumerate("xy"):
+        print(f"gain of {name} in the last 10 steps: {low[i]:.1f} to {high[i]:.1f}")
+    ends = {"start": path[0], "one rate": plain[-1], "best rate": best[-1], "gains": w}
+    print("distance to the minimum:", *(f"{name} {end.norm():.2f}  " for name, end in ends.items()))
 
 # %% [markdown]
-# **Read the figure.** The gain of the flat direction climbs by 0.2 per step; the steep one gets smaller as soon as it overshoots. The path bends round and arrives.
+# **Read the figure.** The gain of the flat direction climbs by 0.2 per step, to 8.6. The steep one hovers below 2, where a step ends on the valley floor ($\eta\,g\,h = 0.02\cdot 2\cdot 25 = 1$): each time it gets there, the sign changes and the gain drops. One rate for all is a little over half-way; even the best one for this ravine, $\frac{2}{1+25} = \frac1{13}$, ends at 0.17, gains at 0.07.
 #
-# **Now with noise.** A gain asks "same sign as last time?". With minibatches the sign is half chance. Where the true gradient is small, it is *all* chance: up by $\beta$ in half of the steps, down to $(1-\beta)$ in the other half.
+# **Now with noise.** A gain asks "same sign as last time?". Where the true gradient is small, minibatch noise decides: up by $\beta$ in half of the steps, times $1-\beta$ in the other half.
 #
 # **Predict.** Where does a gain settle if the signs are random?
 
@@ -109,7 +112,7 @@ if passed("gain_step"):
     history = []
     for _ in range(400):
         grad = torch.randn(1000, generator=random)
-        _, gain = gain_step(torch.zeros(1000), grad, last, gain, 0.1, 0.05)
+        _, gain = gain_step(torch.zeros(1000), grad.clone(), last, gain.clone(), 0.1, 0.05)
         last = grad
         history.append(gain)
     history = torch.stack(history)
@@ -118,14 +121,15 @@ if passed("gain_step"):
     figures.theory([0, 399], [1, 1], label="theory: 1", ax=ax)
     ax.set(xlabel="step", ylabel="gain")
     figures.label_lines(ax)
-    figures.describe(fig, "Gains under pure noise, mean and standard deviation of 1000 weights. From 5 "
-                     "they fall to 1 within 150 steps and hover there.")
+    figures.describe(fig, "Gains under pure noise, mean and standard deviation of 1000 weights. "
+                     "From 5 they fall to 1 within 200 steps and hover there.")
     plt.show()
-    print(f"in the last 100 steps: mean {history[-100:].mean():.2f}, "
-          f"standard deviation {history[-1].std():.2f}")
+    print(f"mean after 200 steps {history[199].mean():.2f}")
+    print(f"last 100 steps: mean {history[-100:].mean():.2f}, "
+          f"standard deviation {history[-100:].std():.2f}")
 
 # %% [markdown]
-# **Read the figure.** (Band: one standard deviation.) The expected change is $\tfrac12\beta - \tfrac12\beta g$: zero at $g = 1$. Under noise the method forgets what it knew and does nothing. Hence Hinton's advice: full batches or large ones, and limits such as $[0.1, 10]$ for the gains. Two gradients tell too little. Average over many.
+# **Read the figure.** (Band: one standard deviation.) The expected change is $\tfrac12\beta - \tfrac12\beta g$: zero at $g = 1$. Within 200 steps the method forgets what it knew: one rate for all again. Hence Hinton's advice: full or large batches, and limits such as $[0.1, 10]$ for the gains. Two gradients tell too little: average over many.
 
 # %% [markdown]
 # ## 5.2  RMSProp divides by the typical size of the gradient
@@ -135,11 +139,6 @@ if passed("gain_step"):
 # $$r \leftarrow \beta\, r + (1-\beta)\,(\nabla L)^2, \qquad w \leftarrow w - \eta\,\frac{\nabla L}{\sqrt r + \varepsilon}$$
 #
 # All operations are element by element. $\beta$ (in `torch.optim.RMSprop`: `alpha`) is the memory, $r$ starts at 0, $\varepsilon$ (`eps`, $10^{-8}$) keeps the quotient finite. A weight with gradients of size 100 and one with 0.01 both take steps of about $\eta$.
-
-# %% [markdown]
-# > Lecture notes ▸ corrected: the notes say that RMSProp divides by the average of the squared gradients; it is by its *root*. They weight the new square with $1+\beta$; it is $1-\beta$, or it would be no average. And they read a large $r$ as "steep": $r$ is the mean square of the gradient, not a curvature and not a variance (Tieleman & Hinton 2012, lecture 6.5).
-#
-# Its relatives: **AdaGrad** adds up all squares without forgetting, so its rates only shrink ([Duchi et al. 2011](https://jmlr.org/papers/v12/duchi11a.html)). **AdaDelta** also replaces $\eta$ by an average of past steps ([Zeiler 2012](https://arxiv.org/abs/1212.5701)).
 
 # %% [markdown]
 # **Exercise 5.2 (3 points).** Write one step.
@@ -166,20 +165,25 @@ def rmsprop_step(w, grad, r, lr, beta, eps):
 check(rmsprop_step)
 
 # %% [markdown]
+# > Lecture notes ▸ corrected: the notes say that RMSProp divides by the average of the squared gradients; it is by its *root*. They weight the new square with $1+\beta$; it is $1-\beta$, or it would be no average. And they read a large $r$ as "steep": $r$ is the mean square of the gradient, not a curvature and not a variance (Tieleman & Hinton 2012, lecture 6.5).
+#
 # **Predict.** We multiply the whole loss by 1000. What changes for gradient descent, and what for RMSProp?
 
 # %% tags=["demo"]
 if passed("rmsprop_step"):
     for scale in (1, 1000):
-        w, r, v = RAVINE.start, torch.zeros(2), RAVINE.start
+        w, r, v = RAVINE.start.clone(), torch.zeros(2), RAVINE.start
         for _ in range(60):
             w, r = rmsprop_step(w, scale * RAVINE.grad(w), r, 0.05, 0.9, 1e-8)
             v = v - 0.02 * scale * RAVINE.grad(v)
         descent = "has run away" if v.norm() > 1e6 else f"ends at {v[0]:.3f}, {v[1]:.3f}"
-        print(f"loss × {scale:4}:  RMSProp ends at {w[0]:.3f}, {w[1]:.3f};  gradient descent {descent}")
+        print(f"loss × {scale:4}:  RMSProp ends at {w[0]:.3f}, {w[1]:.3f};  "
+              f"gradient descent {descent}")
 
 # %% [markdown]
-# RMSProp does not notice: the factor cancels in the quotient. That is why one default rate works for so many losses.
+# RMSProp does not notice: the factor cancels in the quotient. That is one reason why one default rate suits many losses.
+#
+# Its relatives: **AdaGrad** adds up all squares without forgetting, so its rates only shrink ([Duchi et al. 2011](https://jmlr.org/papers/v12/duchi11a.html)). **AdaDelta** also replaces $\eta$ by an average of past steps ([Zeiler 2012](https://arxiv.org/abs/1212.5701)).
 #
 # **The first step.** $r$ starts at 0, so after one step it holds only a share of the first square. How long is the step then, if $\varepsilon$ may be ignored?
 #
@@ -208,21 +212,21 @@ if passed("rmsprop_step", "first_step_size"):
     for beta in (0.9, 0.99, 0.999):
         w, r, taken = torch.tensor(0.0), torch.tensor(0.0), []
         for _ in range(1000):
-            new, r = rmsprop_step(w, torch.tensor(0.37), r, 0.01, beta, 1e-8)
+            new, r = rmsprop_step(w.clone(), torch.tensor(0.37), r, 0.01, beta, 1e-8)
             taken.append((w - new).item())
             w = new
         optimizer = torch.optim.RMSprop([p := torch.zeros(1)], lr=0.01, alpha=beta)
         p.grad = torch.tensor([0.37])
         optimizer.step()
-        print(f"β = {beta}:  first step {taken[0] / 0.01:5.2f} η (formula {first_step_size(1, beta):5.2f}, "
-              f"torch {-p.item() / 0.01:5.2f}),  "
-              f"step 100 {taken[99] / 0.01:.2f} η,  step 1000 {taken[-1] / 0.01:.2f} η")
+        print(f"β = {beta:<5}:  first step {taken[0] / 0.01:5.2f} η, by the formula "
+              f"{first_step_size(1, beta):5.2f} η, of torch {-p.item() / 0.01:5.2f} η;  "
+              f"step 100 {taken[99] / 0.01:.2f} η,  step 1000 {taken[999] / 0.01:.2f} η")
 
 # %% [markdown]
 # With PyTorch's default of 0.99 the first step is ten times the learning rate, and it takes a few hundred steps until steps have the length that you asked for. `torch.optim.RMSprop` does just that. Adam, in notebook 6, repairs it.
 
 # %% [markdown]
-# **Turn the axes.** A rate for each weight helps when the *axes* differ in steepness. Here are quadratics with curvatures 1 and 100, whose axes lie along the weights or are turned. Each method gets its best rate of a grid and 300 steps; RMSProp's rate falls linearly to zero, because it would jitter otherwise.
+# **Turn the axes.** A rate for each weight helps when the *axes* differ in steepness. Here are quadratics with curvatures 1 and 100, whose axes lie along the weights or are turned. Each method gets its best rate of a grid and 300 steps; RMSProp's rate falls linearly to zero, because steps of about $\eta$ would never settle.
 #
 # **Predict.** Which of the three methods cares about the turn?
 
@@ -246,30 +250,35 @@ def final_loss(method, angle, lr, steps=300):
 
 # %% tags=["demo"]
 if passed("rmsprop_step"):
-    rates = [0.003, 0.006, 0.01, 0.015, 0.019, 0.03, 0.06, 0.1, 0.2]
-    print(f"{'axes turned by':18}" + "".join(f"{d:>10}°" for d in (0, 10, 22.5, 45)))
+    rates = [0.003, 0.006, 0.01, 0.015, 0.019, 0.03, 0.06, 0.1, 0.2, 0.4]
+    angles = (0, 10, 22.5, 45)
+    print(f"{'axes turned by':18}" + "".join(f"{d:>10}°" for d in angles))
     for method in ("gradient descent", "momentum 0.9", "RMSProp"):
-        best = [min(final_loss(method, math.radians(d), lr) for lr in rates) for d in (0, 10, 22.5, 45)]
-        print(f"{method:18}" + "".join(f"{loss:>11.0e}" for loss in best))
+        best = [min(final_loss(method, math.radians(d), lr) for lr in rates) for d in angles]
+        shown = ["< 1e-15" if loss < 1e-15 else f"{loss:.0e}" for loss in best]  # less is rounding
+        print(f"{method:18}" + "".join(f"{loss:>11}" for loss in shown))
 
 # %% [markdown]
-# Gradient descent and momentum do not see the turn. RMSProp is far ahead when the axes lie along the weights, and loses many orders of magnitude when they do not: it can stretch the axes, but it cannot turn them. Networks are somewhere in between, and nobody knows where in general.
+# Gradient descent and momentum do not see the turn. RMSProp is far ahead when the axes lie along the weights; turned by 45° it is little better than gradient descent. It can stretch the axes, but it cannot turn them. Networks are somewhere in between, and nobody knows where in general.
 
 # %% [markdown]
 # ## 5.3  Find the bug
 #
-# This function runs, raises no error, and even trains. It has three mistakes, all of them seen in real code.
+# This function runs and raises no error. It has three mistakes; two of them are in the lecture notes.
 #
 #     def faulty_rmsprop(w, grad, r, lr, beta, eps):
 #         w = w - lr * grad / (r + eps)
 #         r = beta * r + (1 + beta) * grad**2
 #         return w, r
 #
-# **Exercise 5.4 (2 points).** Write it again, repaired. Which mistake would you notice on a training curve, and which not?
+# **Exercise 5.4 (2 points).** Write it again, repaired.
 
 # %% nbgrader={"grade": false, "grade_id": "find_the_bug-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def find_the_bug(w, grad, r, lr, beta, eps):
-    """The function above, repaired: one step of RMSProp. Arguments and results are those of rmsprop_step."""
+    """The function above, repaired: one step of RMSProp.
+
+    Arguments and results are those of rmsprop_step.
+    """
     ### BEGIN SOLUTION
     r = beta * r + (1 - beta) * grad**2
     w = w - lr * grad / (r.sqrt() + eps)
@@ -278,66 +287,91 @@ def find_the_bug(w, grad, r, lr, beta, eps):
 
 # %% [markdown]
 # <details><summary>Hint 1</summary>One mistake in the order of the lines, one in each line.</details>
-# <details><summary>Hint 2</summary>Check units: a step should not become a million times longer when all gradients become a thousand times smaller.</details>
+# <details><summary>Hint 2</summary>Check units: a step should not become a thousand times longer when all gradients become a thousand times smaller.</details>
 # <details><summary>Hint 3</summary>Do the two weights of the average add up to 1?</details>
 
 # %% nbgrader={"grade": true, "grade_id": "find_the_bug", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false} tags=["raises-exception"]
 check(find_the_bug)
 
 # %% [markdown]
-# What does the $1+\beta$ alone do? In the long run $r$ settles at $\frac{1+\beta}{1-\beta}$ times the mean square.
+# **Predict.** Now each mistake alone trains our network for one epoch. Which would you notice on a training curve, and which not?
 
 # %% tags=["demo"]
-for beta in (0.9, 0.999):
-    right, wrong = torch.tensor(0.0), torch.tensor(0.0)
-    for _ in range(10000):
-        right = beta * right + (1 - beta) * 1.0
-        wrong = beta * wrong + (1 + beta) * 1.0
-    print(f"β = {beta}:  r is {wrong / right:.0f} times too large, "
-          f"so steps are {(wrong / right).sqrt():.1f} times too short")
+def with_mistake(mistake):
+    def step(w, grad, r, lr, beta, eps):
+        new = beta * r + (1 + beta if mistake == "1 + β" else 1 - beta) * grad**2
+        r = r if mistake == "old r" else new
+        return w - lr * grad / ((r if mistake == "no root" else r.sqrt()) + eps), new
+    return step
+
+
+for mistake in ("none", "1 + β", "no root", "old r"):
+    net = mlp(seed=0, device=device)
+    rule = RuleOptimizer(net.parameters(), with_mistake(mistake), lr=0.001, beta=0.99, eps=1e-8)
+    before, after = train(net, rule, data, epochs=1).train_loss
+    result = f"{after:.2f}" if after < 1000 else "more than 1000"
+    print(f"{mistake:8}: training loss {before:.2f} → {result}")
 
 # %% [markdown]
-# Nobody notices: it looks like a smaller learning rate, and is tuned away. Only a check against known numbers finds it.
+# Two show at once: without the root, or divided by the old $r$ (0 at first, so only $\varepsilon$ is left), the loss explodes. The $1+\beta$ nobody notices. It looks like a smaller learning rate, and is tuned away; only a check against known numbers finds it. In the long run $r$ settles at $\frac{1+\beta}{1-\beta}$ times the mean square:
+
+# %% tags=["demo"]
+for beta in (0.9, 0.99, 0.999):
+    r = 0.0
+    for _ in range(10000):  # the mean square is 1
+        r = beta * r + (1 + beta)
+    print(f"β = {beta}:  r {r:.0f} times too large, steps {math.sqrt(r):.1f} times too short")
 
 # %% [markdown]
-# ## 5.4  In a network, gradients differ by orders of magnitude
+# ## 5.4  In a network, gradients differ by orders of magnitude, RMSProp's steps do not
 #
-# **Predict.** In our small network, trained for one epoch: how many times larger is the largest typical gradient of a weight than the smallest (leaving out weights that never get one)?
+# **Predict.** Line up the weights of our network that get a gradient by its typical size. How many orders of magnitude lie between 1 % and 99 % of the way up? And for the steps of RMSProp?
 
 # %% tags=["demo"]
-data = digits(device)
 net = mlp(seed=0, device=device)
-train(net, torch.optim.SGD(net.parameters(), lr=0.1), data, epochs=1)
+optimizer = torch.optim.RMSprop(net.parameters(), lr=0.001)
+train(net, optimizer, data, epochs=5)
+gradients, steps = ([torch.zeros_like(p) for p in net.parameters()] for _ in range(2))
+for batch in torch.randperm(data.n, generator=generator(0)).to(device).split(64):  # 23 minibatches
+    old = [p.detach().clone() for p in net.parameters()]
+    optimizer.zero_grad()
+    F.cross_entropy(net(data.x[batch]), data.y[batch]).backward()
+    optimizer.step()
+    for p, before, gradient, step in zip(net.parameters(), old, gradients, steps):
+        gradient += p.grad**2 / 23
+        step += ((p.detach() - before) / 0.001) ** 2 / 23
+pixels = gradients[0].view(64, 8, 8).mean(dim=0)
+edge, inner = pixels[:, [0, 7]].mean().sqrt(), pixels[:, 1:7].mean().sqrt()
+print(f"gradient, root mean square: left and right edge {edge:.0e}, other pixels {inner:.0e}")
+
+# %% tags=["demo"]
 names = ["first layer, weights", "first layer, biases", "last layer, weights", "last layer, biases"]
-squares = [torch.zeros_like(p) for p in net.parameters()]
-for batch in torch.randperm(data.n, generator=generator(0)).to(device).split(64):
-    loss = F.cross_entropy(net(data.x[batch]), data.y[batch])
-    for square, grad in zip(squares, torch.autograd.grad(loss, list(net.parameters()))):
-        square += grad**2
-sizes = {name: (square[square > 0] / 23).sqrt().cpu() for name, square in zip(names, squares)}
-everything = torch.cat(list(sizes.values()))
-fig, ax = plt.subplots()
-for i, (name, size) in enumerate(sizes.items()):
-    bins = torch.logspace(-6, 0, 49).tolist()
-    ax.hist(size.tolist(), bins=bins, weights=[1 / len(size)] * len(size), histtype="step",
-            lw=2, ls=["-", "--", "-.", ":"][i], label=name)
-ax.set(xlabel="root mean square of a weight's gradient", ylabel="share of the weights", xscale="log")
-ax.legend(loc="upper left")
-figures.describe(fig, "Histogram of the typical gradient size of each weight, by layer, on a logarithmic "
-                 "axis. The first layer's weights spread over four orders of magnitude.")
+fig, axes = plt.subplots(2, 1, sharex=True, figsize=(7.2, 4.8), layout="constrained")
+panels = {"gradient, which is the step of SGD / η": gradients, "step of RMSProp / η": steps}
+bins = torch.logspace(-7, 1, 65).tolist()
+for ax, (what, squares) in zip(axes, panels.items()):
+    sizes = [square[square > 0].sqrt().cpu() for square in squares]
+    for name, size, look in zip(names, sizes, figures.CYCLE):
+        ax.hist(size.tolist(), bins=bins, weights=[1 / len(size)] * len(size),
+                histtype="step", lw=1.8, color=look["color"], ls=look["linestyle"], label=name)
+    ax.set(title=what, ylabel="share of the weights", xscale="log")
+    low, high = torch.cat(sizes).quantile(torch.tensor([0.01, 0.99]))
+    print(f"{what}: {(high / low).log10():.1f} orders of magnitude between the quantiles")
+axes[1].set_xlabel("root mean square over an epoch, of each weight")
+axes[0].legend(loc="upper left")
+figures.describe(fig, "Two histograms on one logarithmic axis. The gradients of the first layer's "
+                 "weights spread over four orders of magnitude; RMSProp's steps gather at η.")
 plt.show()
-low, high = everything.quantile(torch.tensor([0.01, 0.99]))
-print(f"99 % quantile over 1 % quantile: about {round((high / low).item(), -2):.0f}")
 
 # %% [markdown]
-# **Read the figure.** (Each curve adds up to 1.) Biases and the last layer have large gradients, pixels near the border small ones. SGD gives all of them one rate; the steps of RMSProp are all of the size of $\eta$.
+# **Read the figure.** (Each curve adds up to 1.) The last layer has the largest gradients, weights of rarely inked pixels at the left and right edge the smallest: 3.5 orders of magnitude, and SGD gives all of them one rate. RMSProp's steps lie within 0.7 orders, a factor of five.
 #
 # Now your own RMSProp trains the network, beside PyTorch's: same start, same minibatches.
 
 # %% tags=["demo"]
 if passed("rmsprop_step"):
     mine, theirs = mlp(seed=0, device=device), mlp(seed=0, device=device)
-    own = RuleOptimizer(mine.parameters(), rmsprop_step, state=(0.0,), lr=0.001, beta=0.99, eps=1e-8)
+    own = RuleOptimizer(mine.parameters(), rmsprop_step, lr=0.001, beta=0.99, eps=1e-8)
     rmsprop = torch.optim.RMSprop(theirs.parameters(), lr=0.001, alpha=0.99, eps=1e-8)
     a = train(mine, own, data, epochs=10, seed=0)
     b = train(theirs, rmsprop, data, epochs=10, seed=0)

@@ -69,7 +69,7 @@ student = "your id"
 # %% [markdown] generate="questions 6"
 # ## 8.6  Adam
 #
-# Two averages, and what they fall short. [Notebook 6](06_adam.ipynb)
+# Two averages, and how far they fall short at first. [Notebook 6](06_adam.ipynb)
 
 # %% [markdown] generate="questions 7"
 # ## 8.7  Optimizers in PyTorch

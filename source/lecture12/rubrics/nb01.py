@@ -79,9 +79,18 @@ def _count_for_size(n, batch_size, generator):
     return torch.randperm(n, generator=generator).chunk(batch_size)
 
 
+def _evened_out(n, batch_size, generator):
+    return torch.randperm(n, generator=generator).chunk(-(-n // batch_size))
+
+
 def _empty_batch(n, batch_size, generator):
     order = torch.randperm(n, generator=generator)
     return [order[i * batch_size : (i + 1) * batch_size] for i in range(n // batch_size + 1)]
+
+
+def _last_of_one(n, batch_size, generator):
+    order = torch.randperm(n, generator=generator)
+    return [order[start : start + batch_size] for start in range(0, n - 1, batch_size)]
 
 
 def _from_one(n, batch_size, generator):
@@ -94,7 +103,8 @@ def _one_batch(n, batch_size, generator):
 
 def minibatch_cases(random):
     size = random.randint(4, 6)
-    sizes = [(2 * size + random.randint(2, size - 1), size), (15, 5), (11, 16)]
+    # The last batch: some, as many as in the others, all that there are, and one alone.
+    sizes = [(2 * size + random.randint(2, size - 1), size), (15, 5), (11, 16), (2 * size + 1, size), (13, 4)]
     return [
         {"args": {"n": n, "batch_size": b}, "seed": random.randint(0, 999), "text": f"n={n}, batch_size={b}"}
         for n, b in sizes
@@ -141,10 +151,22 @@ MINIBATCHES = (
         _count_for_size,
     ),
     Misconception(
+        "evened_out",
+        "the indices are spread evenly, so that several batches are too short. Only the last one may be.",
+        _evened_out,
+        credit=0.7,
+    ),
+    Misconception(
         "empty_batch",
         "when the batch size divides n, an empty batch comes last. There are as many batches as it takes, no more.",
         _empty_batch,
         credit=0.5,
+    ),
+    Misconception(
+        "last_of_one",
+        "where one index is left at the end, it never comes. A last batch may be as short as that.",
+        _last_of_one,
+        credit=0.7,
     ),
     Misconception("from_one", "the indices start at 1. The first example has index 0.", _from_one, credit=0.3),
     Misconception("one_batch", "only one batch comes. An epoch goes on until every index has come.", _one_batch),
@@ -431,6 +453,18 @@ def _rounded_down(labels, batch_size, generator):
         yield torch.cat([pool[i * k : (i + 1) * k] for pool, k in zip(pools, per_batch, strict=True)])
 
 
+def _dealt(labels, batch_size, generator):
+    """Like cards: every batch gets about as many."""
+    order, count = torch.cat(list(_pools(labels, generator))), -(-len(labels) // batch_size)
+    return [order[i::count] for i in range(count)]
+
+
+def _balanced(labels, batch_size, generator):
+    """As if every class were equally frequent: rare examples come again and again."""
+    weights = 1.0 / labels.bincount()[labels]
+    return torch.multinomial(weights, len(labels), replacement=True, generator=generator).split(batch_size)
+
+
 def _stratified_with_replacement(labels, batch_size, generator):
     for batch in _stratified(labels, batch_size, generator):
         for_each = [(labels == labels[i]).nonzero()[:, 0] for i in batch]
@@ -455,6 +489,10 @@ def stratified_cases(random):
         text = f"{len(labels)} labels of three classes, {counts[0]}, {counts[1]} and {counts[2]} of each, batch_size={size}"
         seed = random.randint(0, 999)
         cases.append({"args": {"labels": labels, "batch_size": size}, "seed": seed, "text": text})
+    labels = [0, 1, 2] * 10
+    random.shuffle(labels)
+    text = "30 labels of three classes, 10 of each, batch_size=10"  # a share of 3⅓: what rounding leaves over shows
+    cases.append({"args": {"labels": labels, "batch_size": 10}, "seed": random.randint(0, 999), "text": text})
     return cases
 
 
@@ -484,6 +522,19 @@ STRATIFIED = (
     Misconception("leftovers_lost", _LEFTOVERS, _leftovers_lost, credit=0.5),
     Misconception("rounded_down", _LEFTOVERS, _rounded_down, credit=0.5),
     Misconception("with_replacement", _DRAWN_ANEW, _stratified_with_replacement, credit=0.3),
+    Misconception(
+        "balanced",
+        "examples are drawn by weights, with replacement: some come several times in an epoch and others never. "
+        "Stratifying keeps the shares of the classes; it does not make them equal.",
+        _balanced,
+    ),
+    Misconception(
+        "dealt_out",
+        "the shares are right, but the examples are spread evenly, so that several batches are too short. "
+        "Only the last one may have fewer than batch_size.",
+        _dealt,
+        credit=0.7,
+    ),
     Misconception("same_order", _SAME_ORDER, _stratified_own_seed),
     Misconception("global_generator", _OTHER_GENERATOR, _stratified_global, credit=0.5),
 )

@@ -196,6 +196,11 @@ def _nothing(lr, h, s2):
     return _no_error(lr, h, s2) if 0 < lr * h < 2 else None
 
 
+def _another_error(lr, h, s2):
+    assert 0 < lr * h < 2
+    return _no_error(lr, h, s2)
+
+
 def _only_above(lr, h, s2):
     if lr * h >= 2:
         raise ValueError
@@ -227,9 +232,10 @@ def variance_cases(random):
     ]
 
 
-_NO_ERROR = (
-    "the formula is used where nothing is stationary. At ηh ≥ 2 every step lands further away, at η ≤ 0 nothing pulls "
-    "back: raise a ValueError there."
+_NOT_STATIONARY = "At ηh ≥ 2 every step lands further away, at η ≤ 0 nothing pulls back: raise a ValueError there."
+_NO_ERROR = f"the formula is used where nothing is stationary. {_NOT_STATIONARY}"
+_ANSWERED = (
+    f"an answer comes back where there is none: a number, nan, None or an error can be overlooked. {_NOT_STATIONARY}"
 )
 VARIANCE = (
     Misconception(
@@ -280,9 +286,24 @@ VARIANCE = (
         credit=0.5,
     ),
     Misconception("no_error", _NO_ERROR, _no_error, credit=0.7),
-    Misconception("infinity", _NO_ERROR, _infinity, credit=0.7),
-    Misconception("not_a_number", _NO_ERROR, _not_a_number, credit=0.7),
-    Misconception("nothing", _NO_ERROR, _nothing, credit=0.7),
+    Misconception("infinity", _ANSWERED, _infinity, credit=0.7),
+    Misconception("not_a_number", _ANSWERED, _not_a_number, credit=0.7),
+    Misconception("nothing", _ANSWERED, _nothing, credit=0.7),
+    Misconception("zero", _ANSWERED, lambda lr, h, s2: _no_error(lr, h, s2) if 0 < lr * h < 2 else 0.0, credit=0.7),
+    Misconception(
+        "error_returned",
+        "where nothing is stationary, what comes back is no number: an error as a result, or a text. `return` hands it over "
+        "like any other value; it takes another word to stop with an error.",
+        lambda lr, h, s2: _no_error(lr, h, s2) if 0 < lr * h < 2 else ValueError("not stationary"),
+        credit=0.7,
+    ),
+    Misconception(
+        "another_error",
+        "it stops where nothing is stationary, as it should, but with another error than a ValueError. (An assert raises "
+        "an AssertionError.)",
+        _another_error,
+        credit=0.7,
+    ),
     Misconception(
         "negative_allowed",
         "a negative rate gets an answer. It walks uphill, and nothing is stationary.",
@@ -314,7 +335,7 @@ def reachable_distance(lr0, k, grad_norm):
 def distance_cases(random):
     return [
         _case(lr0=round(random.uniform(0.05, 0.5), 2), k=k, grad_norm=round(random.uniform(0.5, 5), 1))
-        for k in (0.05, 0.4, 1.5)
+        for k in (0.002, 0.4, 1.5)  # so slow a decay that a sum over some hundred steps falls short
     ]
 
 

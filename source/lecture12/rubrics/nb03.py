@@ -407,6 +407,10 @@ def _loading(forgotten=(), after=None, next_epoch=1):
     return load_checkpoint
 
 
+def _nothing_loaded(path, model, optimizer, scheduler, generator):
+    torch.load(path)
+
+
 def _rebuild_scheduler(model, optimizer, scheduler, there):
     """As if the scheduler were made after the optimizer was loaded: making one sets the first rate again."""
     count = scheduler.state_dict()
@@ -468,6 +472,12 @@ def checkpoint_cases(random):
 CHECKPOINT = (
     *_forgotten(),
     Misconception(
+        "nothing_loaded",
+        "after load_checkpoint everything is as before the call. What stands in the file must go into the objects that "
+        "are handed in.",
+        (save_checkpoint, _nothing_loaded),
+    ),
+    Misconception(
         "epoch_repeated",
         "the epoch that was finished comes back, so it would be trained twice. Return the next one.",
         (save_checkpoint, _loading(next_epoch=0)),
@@ -488,7 +498,8 @@ CHECKPOINT = (
     ),
     Misconception(
         "scheduler_stepped",
-        "the scheduler goes one step too far while loading. Its state_dict knows the epoch: do not step it again.",
+        "the scheduler's count is not what was saved, and so neither is the rate. Its state_dict knows both: a scheduler "
+        "that is stepped again, or made anew while loading, does not keep them.",
         (save_checkpoint, _loading(after=lambda m, o, s, there: s.step())),
         credit=0.5,
     ),
@@ -532,6 +543,7 @@ EXERCISES = [
         cases=warmup_cases,
         reference=warmup_cosine,
         misconceptions=WARMUP,
+        rtol=1e-4,  # a cosine in single precision
     ),
     Exercise(
         "learning_rates_used",

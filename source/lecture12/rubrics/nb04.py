@@ -119,6 +119,9 @@ _AVERAGE = (
     "its full weight, and so the weights add up to 1/(1 − α), not to 1."
 )
 _LOST = "the velocity is computed but not returned, so every step starts from the old one."
+_ONE_RESULT = (
+    "only one result comes back. The velocity must be returned beside w: it is all that the next step remembers."
+)
 
 MOMENTUM = (
     Misconception("torch_form", _LR_OUTSIDE, _torch_form, credit=0.5),
@@ -138,7 +141,7 @@ MOMENTUM = (
         credit=0.5,
     ),
     Misconception("velocity_not_returned", _LOST, _not_returned),
-    Misconception("only_w_returned", _LOST, _only_w),
+    Misconception("only_w_returned", _ONE_RESULT, _only_w),
     Misconception(
         "old_velocity",
         "w is moved by the velocity that came in. It should already feel the gradient of this step.",
@@ -426,7 +429,7 @@ NESTEROV = (
     ),
     Misconception("lr_outside", _LR_OUTSIDE, _nesterov_lr_outside, credit=0.5),
     Misconception("velocity_not_returned", _LOST, _nesterov_lost),
-    Misconception("only_w_returned", _LOST, _nesterov_only_w),
+    Misconception("only_w_returned", _ONE_RESULT, _nesterov_only_w),
     Misconception(
         "velocity_forgets",
         "w moves as it should, but only the gradient's part of the step is returned as the velocity.",

@@ -85,6 +85,9 @@ def gain_cases(random):
     lr = round(random.uniform(0.05, 0.2), 2)
     state = {"last_grad": (-2.0, 2.0), "gain": (0.5, 2.0)}
     first = stepping(random, state, {"lr": dropping(lr, 8), "beta": 0.1}, steps=8)
+    # Gains beyond the limits that some clamp them to, the small one falling; the exercise has no limits.
+    first["start"][0]["gain"][:2] = [12.0, 0.005]
+    first["start"][0]["last_grad"][1], first["grads"][0][0][1] = 0.7, -1.3
     first["grads"][5] = first["grads"][4]  # a second zero gradient: two signs that are equal, and a product of zero
     return [
         first,
@@ -104,6 +107,17 @@ GAINS = (
         _with_gain(lambda s, g, b: torch.where(s > 0, b * torch.ones_like(g), (1 - b) * torch.ones_like(g))),
     ),
     Misconception("notes_gradient", _NO_OLD_GAIN, _from_the_last_gradient),
+    # Two plain numbers, which torch makes a float32 tensor of: in float64 it is told from the dtype.
+    Misconception("notes_formula_in_float32", _NO_OLD_GAIN, _with_gain(lambda s, g, b: torch.where(s > 0, b, 1 - b))),
+    *(
+        Misconception(
+            f"clamped{name}",
+            "the gains are kept within limits. Practice does that, but the exercise asks for the plain rule.",
+            _with_gain(lambda s, g, b, limits=limits: torch.where(s > 0, g + b, g * (1 - b)).clamp(*limits)),
+            credit=0.7,
+        )
+        for name, limits in (("", (0.1, 10)), ("_wide", (0.01, 100)), ("_above", (None, 10)), ("_below", (0.1, None)))
+    ),
     Misconception(
         "zero_counts_as_agreement",
         "a product of exactly zero counts as agreement. Only where both gradients have the same sign should the gain grow.",
@@ -216,9 +230,11 @@ def _variance(r, g, b):
 
 def rmsprop_cases(random):
     lr = round(random.uniform(0.05, 0.2), 2)
+    # A large ε: only there can its place be told from rounding. And a root below it: there a lower limit differs.
+    first = stepping(random, {"r": (0.2, 2.0)}, {"lr": dropping(lr), "beta": 0.8, "eps": 0.3})
+    first["start"][0]["r"][0], first["grads"][0][0][0] = 0.01, 0.1
     return [
-        # A large ε: only there can its place be told from rounding.
-        stepping(random, {"r": (0.2, 2.0)}, {"lr": dropping(lr), "beta": 0.8, "eps": 0.3}),
+        first,
         stepping(random, {"r": 0.0}, {"lr": lr, "beta": 0.9, "eps": 1e-8}, shapes=((2, 3), (4,))),
         stepping(random, {"r": (0.2, 2.0)}, {"lr": lr, "beta": 0.6, "eps": 0.1}, steps=5, dtype="float32"),
     ]
@@ -273,10 +289,21 @@ RMSPROP = (
         _rms(lambda r, g, b: b * r + (1 - b) * g, step=lambda g, r, lr, eps: lr * g / (r.abs().sqrt() + eps)),
     ),
     Misconception(
+        "not_squared_plain",
+        "the gradient is averaged, not its square. Such an average can be negative, and has no root then: nan.",
+        _rms(lambda r, g, b: b * r + (1 - b) * g),
+    ),
+    Misconception(
         "eps_forgotten",
         "there is no ε. A weight whose gradients were all zero would be divided by zero.",
         _rms(step=lambda g, r, lr, eps: lr * g / r.sqrt()),
         credit=0.5,
+    ),
+    Misconception(
+        "eps_as_floor",
+        "ε as a lower limit of the root. It is added to it, always.",
+        _rms(step=lambda g, r, lr, eps: lr * g / r.sqrt().clamp(min=eps)),
+        credit=0.7,
     ),
     Misconception(
         "lr_forgotten", "the learning rate is not used.", _rms(step=lambda g, r, lr, eps: g / (r.sqrt() + eps))
@@ -288,8 +315,12 @@ RMSPROP = (
         credit=0.5,
     ),
     Misconception(
+        "swapped", "the right two results in the wrong order.", lambda *args: rmsprop_step(*args)[::-1], credit=0.5
+    ),
+    Misconception(
         "root_for_gradient",
-        "the root in place of the gradient: every step is about η long in the direction of the sign alone.",
+        "each gradient is divided by its own length, so every step is η long and only the sign is left. The root is that "
+        "of r, which remembers earlier gradients.",
         _rms(step=lambda g, r, lr, eps: lr * g.sign()),
     ),
     Misconception(
@@ -314,11 +345,18 @@ RMSPROP = (
         "the step is multiplied by the root. Steep weights should take shorter steps: divide.",
         _rms(step=lambda g, r, lr, eps: lr * g * (r.sqrt() + eps)),
     ),
-    Misconception(
-        "precedence",
-        "ε is added to the quotient, not to the root: a fraction line holds together what brackets must hold in code.",
-        _rms(step=lambda g, r, lr, eps: lr * g / r.sqrt().clamp(min=1e-12) + eps),
-        credit=0.5,
+    *(
+        Misconception(
+            name,
+            "ε is added to the quotient, not to the root: a fraction line holds together what brackets must hold in code.",
+            _rms(step=step),
+            credit=0.5,
+        )
+        for name, step in {
+            "precedence": lambda g, r, lr, eps: lr * g / r.sqrt().clamp(min=1e-12) + eps,
+            "precedence_plain": lambda g, r, lr, eps: lr * g / r.sqrt().clamp(min=1e-12) - eps,  # w − … + ε
+            "precedence_times_lr": lambda g, r, lr, eps: lr * (g / r.sqrt().clamp(min=1e-12) + eps),
+        }.items()
     ),
     Misconception(
         "scalar_r",
@@ -358,7 +396,10 @@ BUGS = [
 BUGS.append(
     Misconception("eps_inside", _INSIDE, _rms(step=lambda g, r, lr, eps: lr * g / (r + eps).sqrt()), credit=0.7)
 )
-_BROKEN = "not_squared beta_exchanged sign eps_forgotten root_stored sum_of_squares fading_sum r_not_returned"
+_BROKEN = (
+    "not_squared not_squared_plain beta_exchanged sign eps_forgotten eps_as_floor precedence precedence_plain "
+    "precedence_times_lr root_stored sum_of_squares fading_sum r_not_returned"
+)
 BUGS += [  # what was right before and is not any more
     Misconception(m.name, f"a new mistake: {m.message}", m.wrong, m.credit)
     for m in RMSPROP
@@ -374,11 +415,9 @@ def first_step_size(lr, beta):
 
 
 def first_cases(random):
-    return [
-        {"args": {"lr": lr, "beta": beta}, "text": f"lr={lr}, beta={beta}"}
-        for beta in (0.9, 0.99, 0.5)
-        for lr in [round(random.uniform(0.01, 0.3), 3)]
-    ]
+    draws = [(round(random.uniform(0.01, 0.3), 3), round(random.uniform(*r), 3)) for r in [(0.88, 0.95), (0.3, 0.6)]]
+    rows = [*draws, (round(random.uniform(0.01, 0.3), 3), 0.99)]
+    return [{"args": {"lr": lr, "beta": beta}, "text": f"lr={lr}, beta={beta}"} for lr, beta in rows]
 
 
 FIRST = (

@@ -23,7 +23,7 @@ def _adam(
     swap=False,
     t_used=1,
     t_back=1,
-    store=False,
+    store="",
     old_m=False,
 ):
     """An adam_step that differs in one place."""
@@ -35,7 +35,7 @@ def _adam(
         m, r = first(m, grad, beta1), second(r, grad, beta2)
         m_hat, r_hat = (before if old_m else m) / c1(beta1, used), r / c2(beta2, used)
         w = w - step(m_hat, r_hat, lr, eps)
-        return (w, m_hat, r_hat, t + t_back) if store else (w, m, r, t + t_back)
+        return w, m_hat if "m" in store else m, r_hat if "r" in store else r, t + t_back
 
     return rule
 
@@ -90,14 +90,16 @@ def _power_forgotten_m(b, t):
 
 def adam_cases(random):
     lr = round(random.uniform(0.05, 0.2), 2)
+    # A large ε and small β's: only there do its place and their mix-ups show beyond rounding.
+    first = stepping(
+        random,
+        {"m": (-1.0, 1.0), "r": (0.2, 2.0), "t": 3},
+        {"lr": dropping(lr, 7), "beta1": 0.7, "beta2": 0.9, "eps": 0.3},
+        steps=7,
+    )
+    first["start"][0]["r"][0], first["grads"][0][0][0] = 0.01, 0.1  # a root below ε: there a lower limit differs
     return [
-        # A large ε and small β's: only there do its place and their mix-ups show beyond rounding.
-        stepping(
-            random,
-            {"m": (-1.0, 1.0), "r": (0.2, 2.0), "t": 3},
-            {"lr": dropping(lr, 7), "beta1": 0.7, "beta2": 0.9, "eps": 0.3},
-            steps=7,
-        ),
+        first,
         stepping(
             random,
             {"m": 0.0, "r": 0.0, "t": 0},
@@ -150,6 +152,13 @@ ADAM = (
     Misconception("power_forgotten_in_m", _POWER, _adam(c1=_power_forgotten_m), credit=0.3),
     Misconception("power_forgotten_in_r", _POWER, _adam(c2=_power_forgotten_m), credit=0.3),
     Misconception(
+        "power_of_the_rest",
+        "1 − β as a whole is taken to the power t. That gets smaller from step to step; what an average falls short of 1 "
+        "should vanish in time.",
+        _adam(c1=lambda b, t: (1 - b) ** t, c2=lambda b, t: (1 - b) ** t),
+        credit=0.3,
+    ),
+    Misconception(
         "times_t",
         "1 − βt, a product. The share that is missing is β to the *power* t.",
         _adam(c1=lambda b, t: 1 - b * t, c2=lambda b, t: 1 - b * t),
@@ -163,12 +172,15 @@ ADAM = (
         lambda w, grad, m, r, t, lr, beta1, beta2, eps: adam_step(w, grad, m, r, t, lr, beta1, beta1, eps),
         credit=0.3,
     ),
-    Misconception(
-        "corrected_stored",
-        "the corrected moments come back, so that they are corrected again and again. Correct copies for the step; hand "
-        "back the averages themselves.",
-        _adam(store=True),
-        credit=0.5,
+    *(
+        Misconception(
+            f"corrected{name}_stored",
+            f"{what} comes back corrected, to be corrected again and again. Correct copies for the step; hand back the "
+            "averages themselves.",
+            _adam(store=store),
+            credit=0.5,
+        )
+        for name, store, what in (("", "mr", "each moment"), ("_m", "m", "m"), ("_r", "r", "r"))
     ),
     Misconception("eps_inside", _INSIDE, _adam(step=lambda m, r, lr, eps: lr * m / (r + eps).sqrt()), credit=0.7),
     Misconception(
@@ -181,17 +193,18 @@ ADAM = (
         _short_form,
         credit=0.8,
     ),
-    Misconception(
-        "precedence",
-        "ε is added to the quotient, not to the root: what a fraction line holds together needs brackets in code.",
-        _adam(step=lambda m, r, lr, eps: lr * (m / r.sqrt().clamp(min=1e-12) + eps)),
-        credit=0.5,
-    ),
-    Misconception(
-        "precedence_after_lr",
-        "ε is added to the quotient, not to the root: what a fraction line holds together needs brackets in code.",
-        _adam(step=lambda m, r, lr, eps: lr * m / r.sqrt().clamp(min=1e-12) + eps),
-        credit=0.5,
+    *(
+        Misconception(
+            name,
+            "ε is added to the quotient, not to the root: what a fraction line holds together needs brackets in code.",
+            _adam(step=step),
+            credit=0.5,
+        )
+        for name, step in {
+            "precedence": lambda m, r, lr, eps: lr * (m / r.sqrt().clamp(min=1e-12) + eps),
+            "precedence_after_lr": lambda m, r, lr, eps: lr * m / r.sqrt().clamp(min=1e-12) + eps,
+            "precedence_plain": lambda m, r, lr, eps: lr * m / r.sqrt().clamp(min=1e-12) - eps,  # w − … + ε
+        }.items()
     ),
     Misconception(
         "no_root",
@@ -213,6 +226,11 @@ ADAM = (
         "not_squared",
         "r averages the gradient, not its square.",
         _adam(second=lambda r, g, b: b * r + (1 - b) * g, step=lambda m, r, lr, eps: lr * m / (r.abs().sqrt() + eps)),
+    ),
+    Misconception(
+        "not_squared_plain",
+        "r averages the gradient, not its square. Such an average can be negative, and has no root then: nan.",
+        _adam(second=lambda r, g, b: b * r + (1 - b) * g),
     ),
     Misconception(
         "momentum_for_m",
@@ -261,6 +279,15 @@ ADAM = (
         credit=0.3,
     ),
     Misconception("exchanged", "m and r come back in each other's place.", _exchanged, credit=0.5),
+    *(
+        Misconception(
+            f"order_{order}",
+            "the right four results in the wrong order. The last line of the docstring gives the order.",
+            lambda *args, order=order: tuple(dict(zip("wmrt", adam_step(*args), strict=True))[name] for name in order),
+            credit=0.5,
+        )
+        for order in ("mrtw", "twmr", "mrwt")
+    ),
     Misconception(
         "eps_forgotten",
         "there is no ε. A weight whose gradients were all zero would be divided by zero.",
@@ -297,7 +324,7 @@ def overshoot_cases(random):
     return [
         {
             "args": {"t": [1.0, 2.0, float(random.randint(5, 50)), 1000.0], "beta1": b1, "beta2": b2},
-            "text": f"t = 1, 2, …, 1000, beta1={b1}, beta2={b2}",
+            "text": f"beta1={b1}, beta2={b2}",
         }
         for b1, b2 in [(0.9, 0.999), (0.8, 0.99), (0.95, 0.98)]
     ]
@@ -465,6 +492,12 @@ ADAMW = (
         credit=0.5,
     ),
     Misconception(
+        "t_twice_after",
+        "t is advanced twice. adam_step counts it up already.",
+        lambda *args: (*(result := adamw_step(*args))[:3], result[3] + 1),
+        credit=0.5,
+    ),
+    Misconception(
         "constant",
         "the same amount is taken from every weight. A decay takes a share.",
         _decayed(lambda w, lr, wd: w - lr * wd),
@@ -510,7 +543,10 @@ class MyAdam(torch.optim.Optimizer):
     def remembered(self, p):
         return self.state[p]
 
-    def count(self, state):
+    def numbers(self, group):
+        return group["betas"], group["eps"]
+
+    def count(self, state, group):
         state["t"] = state.get("t", 0) + 1
         return state["t"]
 
@@ -520,16 +556,16 @@ class MyAdam(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self):
         for group in self.groups():
-            beta1, beta2 = group["betas"]
+            (beta1, beta2), eps = self.numbers(group)
             for p in group["params"]:
                 grad = self.gradient(p)
                 if grad is None:
                     continue
                 state, zero = self.remembered(p), torch.zeros_like(p)
-                t = self.count(state)
+                t = self.count(state, group)
                 state["m"] = beta1 * state.get("m", zero) + (1 - beta1) * grad
                 state["r"] = beta2 * state.get("r", zero) + (1 - beta2) * grad**2
-                root = (state["r"] / (1 - beta2**t)).sqrt() + group["eps"]
+                root = (state["r"] / (1 - beta2**t)).sqrt() + eps
                 self.move(p, self.rate(group) * state["m"] / (1 - beta1**t) / root)
 
 
@@ -542,7 +578,7 @@ class _OneCounter(MyAdam):
     def prepare(self):
         self.t = 0
 
-    def count(self, state):
+    def count(self, state, group):
         self.t += 1  # for every parameter again
         state["t"] = self.t
         return self.t
@@ -554,12 +590,30 @@ class _CounterLost(MyAdam):
     def prepare(self):
         self.t = 0
 
-    def count(self, state):
+    def count(self, state, group):
         return self.t
 
     def step(self):
         self.t += 1
         return super().step()
+
+
+class _CounterInGroup(MyAdam):
+    """One t per step, saved with the group, but not the parameter's own."""
+
+    def count(self, state, group):
+        return group["t"]
+
+    def step(self):
+        for group in self.param_groups:
+            group["t"] = group.get("t", 0) + 1
+        return super().step()
+
+
+class _CountsEachInGroup(MyAdam):
+    def count(self, state, group):
+        group["t"] = group.get("t", 0) + 1
+        return group["t"]
 
 
 class _OwnDictionary(MyAdam):
@@ -627,17 +681,27 @@ class _StopsAtNone(MyAdam):
 
 
 class _CounterNotStored(MyAdam):
-    def count(self, state):
+    def count(self, state, group):
         return 1
 
 
 class _OwnNumbers(MyAdam):
-    def groups(self):
-        return [group | {"betas": (0.9, 0.999), "eps": 1e-8} for group in self.param_groups]
+    def numbers(self, group):
+        return (0.9, 0.999), 1e-8
+
+
+class _DefaultNumbers(MyAdam):
+    def numbers(self, group):
+        return self.defaults["betas"], self.defaults["eps"]
+
+
+class _FirstNumbers(MyAdam):
+    def numbers(self, group):
+        return super().numbers(self.param_groups[0])
 
 
 class _Uncorrected(MyAdam):
-    def count(self, state):
+    def count(self, state, group):
         return 10**9  # corrects by nothing
 
 
@@ -659,6 +723,7 @@ def my_adam_cases(random):
             {"arguments": {} if own is None else {"lr": own}, "start": values}
             for own, values in zip(lrs, start, strict=True)
         ]
+        groups[1]["arguments"] |= {"betas": [0.5, 0.9], "eps": 0.1}
         grads = [[numbers(random, s) for s in ((2, 2), (), (2, 2))] for _ in range(7)]
         grads[1][1] = grads[2][0] = grads[5][2] = None
         cases.append(
@@ -668,7 +733,7 @@ def my_adam_cases(random):
                 "grads": grads,
                 "restart": 4,
                 "lr_times": {"3": 0.5},
-                "text": f"three parameters in two groups, lr={lr}; some gradients are None; the rates are halved before "
+                "text": f"three parameters in two groups, lr={lr}, the second with its own β's and ε; some gradients are None; the rates are halved before "
                 "step 4; from step 5 on a new optimizer with the old state_dict",
             }
         )
@@ -693,8 +758,8 @@ MY_ADAM = (
     ),
     Misconception(
         "own_dictionary",
-        "the state is kept somewhere else than in self.state[p]. state_dict saves only self.state, so after loading the "
-        "averages start from zero.",
+        "the state is kept somewhere else than in self.state[p]. state_dict saves self.state and the groups, nothing else, "
+        "so after loading the averages start from zero.",
         _OwnDictionary,
         credit=0.5,
     ),
@@ -749,10 +814,29 @@ MY_ADAM = (
         _OwnNumbers,
         credit=0.5,
     ),
+    *(
+        Misconception(
+            name,
+            "β's and ε that are not those of the parameter's own group. Like the rate, they may differ from group to group.",
+            wrong,
+            credit=0.5,
+        )
+        for name, wrong in (("default_numbers", _DefaultNumbers), ("first_groups_numbers", _FirstNumbers))
+    ),
+    *(
+        Misconception(
+            name,
+            "t is counted for a whole group. A parameter without a gradient makes no step, and its t should not advance: "
+            "each parameter has its own.",
+            wrong,
+            credit=0.5,
+        )
+        for name, wrong in (("counter_in_group", _CounterInGroup), ("counts_each_in_group", _CountsEachInGroup))
+    ),
 )
 
 
-def _rule(reference, name, points, arguments, cases, misconceptions):
+def _rule(reference, name, points, arguments, cases, misconceptions, uses=()):
     return Exercise(
         name,
         notebook=NOTEBOOK,
@@ -763,6 +847,7 @@ def _rule(reference, name, points, arguments, cases, misconceptions):
         reference=reference,
         misconceptions=misconceptions,
         rtol=1e-5,
+        uses=uses,
     )
 
 
@@ -776,6 +861,7 @@ EXERCISES = [
         cases=overshoot_cases,
         reference=bias_correction_overshoot,
         misconceptions=OVERSHOOT,
+        rtol=1e-4,  # 1 − βᵗ in single precision
     ),
     _rule(adam_step, "adam_step", 5, "w grad m r t lr beta1 beta2 eps", adam_cases, ADAM),
     Exercise(
@@ -786,6 +872,15 @@ EXERCISES = [
         cases=my_adam_cases,
         reference=MyAdam,
         misconceptions=MY_ADAM,
+        uses=("adam_step",),
     ),
-    _rule(adamw_step, "adamw_step", 3, "w grad m r t lr beta1 beta2 eps weight_decay", adamw_cases, ADAMW),
+    _rule(
+        adamw_step,
+        "adamw_step",
+        3,
+        "w grad m r t lr beta1 beta2 eps weight_decay",
+        adamw_cases,
+        ADAMW,
+        uses=("adam_step",),
+    ),
 ]

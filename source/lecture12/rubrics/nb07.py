@@ -36,7 +36,7 @@ def _maker(kinds=None, wrap=lambda params: params, **changed):
 
 make_optimizer = _maker()
 _FORGOTTEN = (
-    "is left at its default. A default is somebody else's setting: compare each number of the table with the signature."
+    "is PyTorch's default. A default is somebody else's setting: compare each number of the table with the signature."
 )
 
 
@@ -96,6 +96,12 @@ MAKE = [
     ),
     Misconception("rmsprop_rate", f"the rate of RMSProp {_FORGOTTEN}", _maker(rmsprop={"lr": None}), credit=0.7),
     Misconception(
+        "rmsprop_defaults",
+        f"both the rate and the memory of RMSProp: each {_FORGOTTEN}",
+        _maker(rmsprop={"lr": None, "alpha": None}),
+        credit=0.5,
+    ),
+    Misconception(
         "centered",
         "RMSProp that subtracts the mean: it divides by a standard deviation. The lecture's divides "
         "by the root of the mean square.",
@@ -122,6 +128,13 @@ MAKE = [
         credit=0.7,
     ),
     Misconception(
+        "true_is_dampening",
+        "Nesterov without the look-ahead, and no new gradient gets into its velocity. Which argument comes fourth in "
+        "SGD? Hand it over by its name.",
+        _maker(nesterov={"nesterov": None, "dampening": True}),
+        credit=0.7,
+    ),
+    Misconception(
         "look_ahead_everywhere",
         "the look-ahead for ordinary momentum, too. Only one of the two has it.",
         _maker(momentum={"nesterov": True}),
@@ -137,7 +150,7 @@ MAKE = [
     Misconception("sgd_rate", f"the rate of plain SGD {_FORGOTTEN}", _maker(sgd={"lr": None}), credit=0.7),
     Misconception(
         "all_rates",
-        "all rates are left at PyTorch's defaults. The table gives one for each method.",
+        "all rates are PyTorch's defaults. The table gives one for each method.",
         _maker(**{name: {"lr": None} for name in SETTINGS}),
         credit=0.3,
     ),
@@ -230,6 +243,13 @@ MAKE = [
         credit=0.5,
     ),
     Misconception(
+        "last_branch_wins",
+        "Adam for every name but one. An `else` belongs to the last `if` alone, so it takes over what the earlier ones had "
+        "chosen.",
+        lambda name, params: make_optimizer(name if name == "rmsprop" else "adam", params),
+        credit=0.3,
+    ),
+    Misconception(
         "always_adam", "the same optimizer for every name.", lambda name, params: make_optimizer("adam", params)
     ),
     Misconception(
@@ -288,7 +308,7 @@ def to_torch_cases(random):
     cases = []
     for alpha in (0.9, 0.99, round(random.uniform(0.3, 0.8), 2)):
         lr = round(random.uniform(0.02, 0.5), 3)
-        calls = {form: {"lr": lr, "alpha": alpha, "form": form} for form in ("lecture", "ema")}
+        calls = {f"form {form!r}": {"lr": lr, "alpha": alpha, "form": form} for form in ("lecture", "ema")}
         cases.append({"calls": calls, "text": f"lr={lr}, alpha={alpha}, both forms"})
     return cases
 
@@ -362,6 +382,12 @@ TO_TORCH = (
         credit=0.3,
     ),
     Misconception(
+        "factor_alone_for_ema",
+        "a factor without the rate. What is asked for is a learning rate, in terms of the one that comes in.",
+        _forms(_same, lambda lr, alpha: 1 - alpha),
+        credit=0.5,
+    ),
+    Misconception(
         "factor_alone_for_both",
         "a factor without the rate. What is asked for is a learning rate, in terms of the one that comes in.",
         _forms(lambda lr, alpha: 1 - alpha, lambda lr, alpha: 1 - alpha),
@@ -433,8 +459,20 @@ def _over_rates_plain(lrs, losses):
 
 
 def _over_rates_with_edges(lrs, losses):
-    k = int(losses.mean(0).nan_to_num(nan=math.inf).argmin())
+    k = int(losses.mean(0).nan_to_num(nan=math.inf, posinf=math.inf).argmin())
     return None if k in (0, len(lrs) - 1) else lrs[k].item()
+
+
+def _stuck(scores):
+    """A loop with `<`: nothing is smaller than a nan that comes first."""
+    best = 0
+    for k, score in enumerate(scores):
+        best = k if score < scores[best] else best
+    return best
+
+
+def _afraid(lrs, losses):
+    return best_learning_rate(lrs, losses) if torch.isfinite(losses).all() else None
 
 
 def _shifted(lrs, losses):
@@ -473,6 +511,13 @@ def best_cases(random):
         ["inf", 0.05, 0.06, 0.04],  # the best if inf is left out, too
         ["nan", "nan", "inf", 0.07],
     ]
+    early = [
+        ["nan", 0.55, 0.60],  # nothing is smaller than nan
+        [0.50, 0.52, 0.51],
+        [0.30, 0.33, 0.31],
+        ["inf", 0.70, "nan"],
+        [0.90, 0.94, 0.93],
+    ]
     low = [[0.10 + 0.1 * k, 0.13 + 0.1 * k, 0.12 + 0.1 * k] for k in range(5)]
     rates = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0]
     return [
@@ -480,6 +525,7 @@ def best_cases(random):
         case(rates, diverged, "eight rates, four seeds; some runs ended with nan or inf"),
         case(rates[:5], low, "five rates, three seeds, all runs finite"),
         case(rates[:5], low[::-1], "five rates, three seeds, all runs finite, another grid"),
+        case(rates[:5], early, "five rates, three seeds; some runs ended with nan or inf, one at the smallest rate"),
         case(rates[:4], [["nan", "inf"]] * 4, "four rates, two seeds; every run ended with nan or inf"),
     ]
 
@@ -526,6 +572,19 @@ BEST = (
         "a failed rate wins. Comparisons with nan are neither true nor false, and argmin in PyTorch takes nan for the "
         "smallest number. Make failed rates infinitely bad first.",
         _best(pick=_first_nan),
+        credit=0.5,
+    ),
+    Misconception(
+        "stuck_at_nan",
+        "the search does not get away from a failed rate at the start of the grid. Comparisons with nan are never true: "
+        "make failed rates infinitely bad first.",
+        _best(pick=_stuck),
+        credit=0.7,
+    ),
+    Misconception(
+        "afraid_of_failures",
+        "None as soon as one run has failed anywhere. Only the failed rates are out; among the others there may be a best.",
+        _afraid,
         credit=0.5,
     ),
     Misconception(
@@ -649,7 +708,7 @@ SAYS = [
     {
         "against": "what does the conjecture expect of attention, and what does the last column say?",
         "silent": "one block on pictures of 8 × 8 pixels is far from a language model. But the rule looks only at what was "
-        "expected and at the last column; doubts belong into the paragraph.",
+        "expected and at the last column; doubts belong in the paragraph.",
     },
     {
         "supports": "a linear model has no architecture that could have been bred for Adam. What does the conjecture expect "
@@ -673,10 +732,9 @@ def board_cases(random):
     return [{"part": part, "text": f"experiment {name}"} for part, name in enumerate(EXPERIMENTS)]
 
 
-# What stands before the first wrong word is right: that share of the points.
 EVIDENCE = tuple(
     Misconception(
-        f"{EXPERIMENTS[part][0]}_{word}", f"“{word}” for {EXPERIMENTS[part]}: {text}", _with(part, word), part / 6
+        f"{EXPERIMENTS[part][0]}_{word}", f"“{word}” for {EXPERIMENTS[part]}: {text}", _with(part, word), 5 / 6
     )
     for part, says in enumerate(SAYS)
     for word, text in says.items()
