@@ -1,4 +1,4 @@
-"""The code is as ruff formats it and finds nothing to say, and each notebook asks for the time that it states."""
+"""The code is as ruff formats it and fits into a notebook, and each notebook asks for the time that it states."""
 
 import re
 import subprocess
@@ -15,6 +15,17 @@ from lecture_utils.environment import ROOT
 def test_ruff_has_nothing_to_say(command):
     run = subprocess.run([sys.executable, "-m", "ruff", *command, "."], cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout[-3000:]
+
+
+NOTEBOOKS = sorted((ROOT / "source" / "lecture12").glob("0[0-8]_*.py"))
+
+
+@pytest.mark.parametrize("source", NOTEBOOKS, ids=lambda s: s.stem)
+def test_code_in_notebooks_keeps_to_100_columns(source):
+    """A longer line hides its end behind a scroll bar. Text wraps by itself and may be as long as it likes."""
+    cells = [c for c in jupytext.read(source, fmt="py:percent").cells if c.cell_type == "code"]
+    long = [line for c in cells for line in c.source.splitlines() if len(line) > 100]
+    assert not long, "\n".join([source.name, *long])
 
 
 def minutes(notebook):

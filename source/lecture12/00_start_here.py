@@ -136,7 +136,10 @@ for answer in (uphill, forgets_to_return, crashes, not_written):
 
 # %% tags=["demo"]
 if passed("gradient_step"):
-    paths = {f"lr = {lr}": descend(RAVINE, gradient_step, RAVINE.start, 30, lr=lr) for lr in (0.02, 0.075)}
+    paths = {
+        f"lr = {lr}": descend(RAVINE, gradient_step, RAVINE.start, 30, lr=lr)
+        for lr in (0.02, 0.075)
+    }
     figures.trajectories(
         RAVINE,
         paths,

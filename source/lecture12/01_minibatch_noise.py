@@ -123,7 +123,7 @@ if passed("minibatches"):
 
 # %% nbgrader={"grade": false, "grade_id": "gradient_noise-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def gradient_noise(per_example_grads, batch_size):
-    """The expected squared distance of a minibatch gradient to the full one, drawn without replacement.
+    """Expected squared distance of a minibatch gradient to the full one, drawn without replacement.
 
     per_example_grads: tensor (N, d), the gradient of each example.   batch_size: B, 1 <= B <= N.
     Returns a float.
@@ -167,9 +167,9 @@ if passed("minibatches", "gradient_noise"):
     ax.plot(sizes, [predicted[0] / batch_size for batch_size in sizes], ":", color="0.5")
     ax.annotate("tr Σ/B, with replacement", (330, 0.03), color="0.4")
     ax.set(xlabel="batch size B", ylabel="‖ĝ − g‖²", xscale="log", yscale="log")
-    figures.describe(fig, "Squared error of the minibatch gradient against the batch size, 100 draws "
-                     "each. The mean lies on the predicted line over five orders of magnitude; near "
-                     "B = N the line drops below 1/B.")
+    figures.describe(fig, "Squared error of the minibatch gradient against the batch size, 100 "
+                     "draws each. The mean lies on the predicted line over five orders of "
+                     "magnitude; near B = N the line drops below 1/B.")
     plt.show()
 
 # %% [markdown]
@@ -192,7 +192,7 @@ def timed_step(net, optimizer, batch):
 
 # %% tags=["demo"]
 def loss_against_time(batch_size, lr, limit=0.15):
-    """Seconds spent on training steps, and the loss of all examples then. Measuring it is not counted."""
+    """Seconds spent on training, measuring left out, and the loss of all examples then."""
     net, random = mlp(seed=0, device=device), generator(0)
     optimizer = torch.optim.SGD(net.parameters(), lr=lr)
     spent, seconds, losses = 0.0, [0.0], [math.log(10)]
@@ -209,14 +209,15 @@ def loss_against_time(batch_size, lr, limit=0.15):
 
 # %% tags=["demo", "nbval-ignore-output"]
 settings = {1: 0.02, 16: 0.3, 64: 0.5, 256: 1.0, data.n: 1.0}
-curves = {f"B = {batch_size}": loss_against_time(batch_size, lr) for batch_size, lr in settings.items()}
+curves = {f"B = {size}": loss_against_time(size, lr) for size, lr in settings.items()}
 fig, ax = plt.subplots()
 for label, (seconds, losses) in curves.items():
     figures.curve(seconds, losses, label=label, ax=ax)
 ax.set(xlabel="seconds of training", ylabel="training loss", yscale="log", xlim=(0, 0.15))
 figures.label_lines(ax)
-figures.describe(fig, "Training loss against seconds, one seed per batch size. On a CPU batches of 256 "
-                 "and 64 end lowest; one example at a time has hardly begun; the whole set starts late.")
+figures.describe(fig, "Training loss against seconds, one seed per batch size. On a CPU "
+                 "batches of 256 and 64 end lowest; one example at a time has hardly begun; "
+                 "the whole set starts late.")
 plt.show()
 
 # %% [markdown]
@@ -237,7 +238,8 @@ for batch_size in (16, 64, 512):
     runs[batch_size] = result.loss[best]
     accuracy = result.test_accuracy[best, :, -1] * 100
     print(f"B = {batch_size:3}:  best rate {result.lrs[best]:.2f},  "
-          f"{result.loss.shape[-1]:4} updates,  test accuracy {accuracy.mean():.1f} ± {accuracy.std():.1f} %")
+          f"{result.loss.shape[-1]:4} updates,  "
+          f"test accuracy {accuracy.mean():.1f} ± {accuracy.std():.1f} %")
 
 # %% tags=["demo"]
 fig, axes = plt.subplots(1, 3, figsize=(9, 3.2), sharey=True)
@@ -251,9 +253,9 @@ for ax, (batch_size, loss) in zip(axes, runs.items()):
     print(f"B = {batch_size:3}:  band of the last epoch {low[-1]:.2f} to {high[-1]:.2f}, "
           f"a factor of {high[-1] / low[-1]:.1f}  ({len(by_epoch)} losses)")
 axes[0].set_ylabel("loss of the minibatches")
-figures.describe(fig, "Minibatch losses over 30 epochs for batch sizes 16, 64 and 512: median and middle "
-                 "80 % of all batches of an epoch in five seeds. The band is widest for 16 and "
-                 "narrowest for 512.")
+figures.describe(fig, "Minibatch losses over 30 epochs for batch sizes 16, 64 and 512: median "
+                 "and middle 80 % of all batches of an epoch in five seeds. The band is widest "
+                 "for 16 and narrowest for 512.")
 plt.show()
 
 # %% [markdown]
@@ -268,7 +270,7 @@ plt.show()
 
 # %% tags=["demo"]
 def two_losses(batch_size, lr, seed, steps=60):
-    """The loss of each minibatch, and of all examples at the same weights, from the fifth epoch on."""
+    """The loss of each minibatch, and of all examples at the same weights, after five epochs."""
     net = mlp(seed=seed, device=device)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     train(net, optimizer, data, epochs=5, seed=seed)  # B = 64: the same start for both sizes
@@ -286,13 +288,16 @@ def two_losses(batch_size, lr, seed, steps=60):
     return torch.tensor(mini), torch.tensor(true)
 
 # %% tags=["demo"]
-walks = {size: [two_losses(size, lr, seed) for seed in range(5)] for size, lr in [(16, 0.06), (512, 0.7)]}
+walks = {size: [two_losses(size, lr, seed) for seed in range(5)]
+         for size, lr in [(16, 0.06), (512, 0.7)]}
 for batch_size, runs_of_size in walks.items():
-    ratios = [((mini - true).abs().mean() / true.diff().abs().mean()).item() for mini, true in runs_of_size]
+    ratios = [((mini - true).abs().mean() / true.diff().abs().mean()).item()
+              for mini, true in runs_of_size]
     print(f"B = {batch_size:3}:  error of the measurement / step of the true loss = "
           f"{sum(ratios) / 5:.2g}   (five seeds: {min(ratios):.2g} to {max(ratios):.2g})")
     true = runs_of_size[0][1]
-    print(f"          true loss of the first seed: from {true[0]:.2f} to {true[-1]:.2f} in 60 steps")
+    print("          true loss of the first seed: "
+          f"from {true[0]:.2f} to {true[-1]:.2f} in 60 steps")
 mini, true = walks[16][0]
 ax = figures.curve(range(60), mini, x="step", y="loss", label="minibatch of 16",
                    alt="Sixty steps with B = 16. The minibatch loss jumps between 0.5 and 1.2; "
@@ -317,7 +322,7 @@ for lr in (0.025, 0.05, 0.1):
     escaped = torch.zeros(7, 200, dtype=torch.bool)
     scale = (16 / torch.tensor(batch_sizes, dtype=w.dtype)).sqrt().view(7, 1, 1)
     for step in range(round(50 / lr)):  # the same distance for each rate: η · steps = 50
-        noise = scale * torch.randn(200, 2, generator=random, dtype=w.dtype)  # one draw, scaled for each B
+        noise = scale * torch.randn(200, 2, generator=random, dtype=w.dtype)  # one draw for all B
         w = w - lr * (TWO_WELLS.grad(w) + noise)
         escaped |= w[..., 0] < 0
     for k, batch_size in enumerate(batch_sizes):
@@ -325,7 +330,8 @@ for lr in (0.025, 0.05, 0.1):
         now[lr, batch_size] = (w[k, :, 0] < 0).double().mean().item()
 for pair in [(0.025, 1), (0.05, 2), (0.1, 4), (0.05, 4), (0.1, 8), (0.1, 64)]:
     print(f"η = {pair[0]:5},  B = {pair[1]:2},  η/B = {pair[0] / pair[1]:.4f}:  "
-          f"{left[pair]:4.0%} of the runs have left,  {now[pair]:4.0%} are on the other side at the end")
+          f"{left[pair]:4.0%} of the runs have left,  "
+          f"{now[pair]:4.0%} are on the other side at the end")
 
 # %% tags=["demo"]
 fig, ax = plt.subplots()
@@ -334,8 +340,9 @@ for lr in (0.025, 0.05, 0.1):
     figures.curve(*zip(*points), label=f"η = {lr}", ax=ax)
 ax.set(xlabel="η/B", ylabel="share of 200 runs that left", xscale="log")
 figures.label_lines(ax)
-figures.describe(fig, "Share of runs that left the shallow well against the ratio of rate and batch "
-                 "size. Three rates, one curve: almost nobody leaves below 0.01, nearly everybody above 0.03.")
+figures.describe(fig, "Share of runs that left the shallow well against the ratio of rate "
+                 "and batch size. Three rates, one curve: almost nobody leaves below 0.01, "
+                 "nearly everybody above 0.03.")
 plt.show()
 
 # %% [markdown]
@@ -352,9 +359,11 @@ plt.show()
 for noise in (0.0, 0.004):
     random, w = generator(0), torch.tensor([-1.6, 0.0], dtype=torch.float64).repeat(200, 1)
     for step in range(300):
-        w = w - 0.1 * (SADDLE.grad(w) + noise * torch.randn(w.shape, generator=random, dtype=w.dtype))
+        draw = torch.randn(w.shape, generator=random, dtype=w.dtype)
+        w = w - 0.1 * (SADDLE.grad(w) + noise * draw)
     away = (w[:, 1].abs() > 0.9).double().mean().item()
-    print(f"noise {noise}:  after 300 steps {away:.0%} of the runs have reached a minimum at y = ±1")
+    print(f"noise {noise}:  after 300 steps "
+          f"{away:.0%} of the runs have reached a minimum at y = ±1")
 
 # %% [markdown]
 # Without noise: stuck for ever. With a trace of it: everybody leaves. A saddle is no barrier, so any push sideways, along $y$, is enough; one along $x$ is not.
@@ -370,8 +379,10 @@ for epochs in (0, 1, 4, 15, 40):
     g = per_example_gradients(net, data)
     trace = (g - g.mean(dim=0)).square().sum() / data.n
     logits = net(data.x)
-    loss, right = F.cross_entropy(logits, data.y).item(), (logits.argmax(1) == data.y).double().mean()
-    print(f"{epochs:3} epochs more:  training loss {loss:.4f},  {right:.1%} right,   tr Σ = {trace:.2g}")
+    loss = F.cross_entropy(logits, data.y).item()
+    right = (logits.argmax(1) == data.y).double().mean()
+    print(f"{epochs:3} epochs more:  training loss {loss:.4f},  "
+          f"{right:.1%} right,   tr Σ = {trace:.2g}")
 
 # %% [markdown]
 # (One network.) First it grows, while the examples begin to disagree. Then it fades: an example that is fitted has a gradient of nearly zero. With 99.7 % fitted the noise is a ninth of its peak, and going. Whoever hopes for noise late in training should know that there is less of it.
@@ -406,8 +417,8 @@ fig, ax = plt.subplots()
 figures.curve(sizes, list(speed.values()), label="this device", ax=ax)
 ax.set(xlabel="batch size B", ylabel="examples per second", xscale="log", yscale="log")
 figures.label_lines(ax)
-figures.describe(fig, "Throughput against batch size on this device. It grows almost in proportion to "
-                 "the batch size at first, and levels off.")
+figures.describe(fig, "Throughput against batch size on this device. It grows almost in proportion "
+                 "to the batch size at first, and levels off.")
 plt.show()
 
 # %% [markdown]
@@ -418,14 +429,14 @@ plt.show()
 # %% tags=["demo"]
 kept = 4 * (data.n_features + 2 * 64 + 2 * 10)  # bytes: input, hidden units and outputs, twice
 print(f"{kept} bytes for each example: {8e9 / kept / 1e6:.0f} million of them fit into 8 GB")
-for batch_size in (2**10, 2**14, 2**44):
+for power in (10, 14, 44):
     try:
-        x = torch.zeros(batch_size, data.n_features, device=device)
-        loss = F.cross_entropy(model(x), torch.zeros(batch_size, dtype=torch.int64, device=device))
+        x = torch.zeros(2**power, data.n_features, device=device)
+        loss = F.cross_entropy(model(x), torch.zeros(2**power, dtype=torch.int64, device=device))
         loss.backward()
-        print(f"B = 2^{batch_size.bit_length() - 1}: one step worked")
+        print(f"B = 2^{power}: one step worked")
     except RuntimeError:  # torch.OutOfMemoryError on a GPU is one, too
-        print(f"B = 2^{batch_size.bit_length() - 1}: out of memory. Nothing is lost: take a smaller batch")
+        print(f"B = 2^{power}: out of memory. Nothing is lost: take a smaller batch")
 
 # %% [markdown]
 # Each example keeps its input and its hidden values until the backward pass, so memory grows in proportion to $B$. Running out of it is an exception like any other. Nine million examples are six thousand times our training set. "The largest that fits" is not what limits us. What should?
@@ -483,18 +494,20 @@ if passed("noise_scale"):
                      "It rises from about 70 to several hundred examples.")
     plt.show()
     for k in (0, -1):
-        mean, low, high = (round(float(x), -1) for x in (scales[:, k].mean(), *scales[:, k].aminmax()))
-        print(f"after {epochs[k]:2} epochs: {mean:.0f} examples (five seeds: {low:.0f} to {high:.0f})")
+        column = scales[:, k]
+        mean, low, high = (round(float(x), -1) for x in (column.mean(), *column.aminmax()))
+        print(f"after {epochs[k]:2} epochs: {mean:.0f} examples "
+              f"(five seeds: {low:.0f} to {high:.0f})")
 
 # %% [markdown]
 # **Read the figure.** (Mean and range of five seeds, $\eta = 0.1$, $B = 64$.) A batch of 70 is plenty at first; later several hundred are worth their price. The scale depends on the path: another rate gives another curve. Does the number mean anything? Count the updates that each batch size needs to bring the training loss to 0.2, each at its best rate:
 
 # %% tags=["demo"]
 def epochs_to(target, losses):
-    """When each curve (..., epochs + 1) first falls below the target, in epochs; inf if it does not."""
+    """When each curve (..., epochs + 1) first falls below the target, in epochs; inf if never."""
     after = (losses < target).int().argmax(dim=-1, keepdim=True)
     high, low = losses.gather(-1, (after - 1).clamp(min=0)).log(), losses.gather(-1, after).log()
-    when = after - 1 + (high - math.log(target)) / (high - low)  # on a straight line between two epochs
+    when = after - 1 + (high - math.log(target)) / (high - low)  # on a line between two epochs
     return torch.where(after > 0, when, torch.inf)[..., 0]
 
 
@@ -518,8 +531,9 @@ ax.annotate("noise scale", (105, 300), color="0.4")
 ax.set(xlabel="batch size B", ylabel="updates to loss 0.2", xscale="log", yscale="log",
        xticks=[10, 100, 1000])
 figures.label_lines(ax)
-figures.describe(fig, "Updates needed to reach loss 0.2 against the batch size. They fall by "
-                 "nearly three from 8 to 32, then more and more slowly, and stay at 50 from 512 on.")
+figures.describe(fig, "Updates needed to reach loss 0.2 against the batch size. "
+                 "They fall by nearly three from 8 to 32, then more and more slowly, "
+                 "and stay at 50 from 512 on.")
 plt.show()
 
 # %% [markdown]
@@ -535,7 +549,7 @@ plt.show()
 
 # %% tags=["demo"]
 def all_classes(batch_size, classes=10):
-    """The probability that a batch holds every class, all equally frequent (inclusion and exclusion)."""
+    """The chance that a batch holds every class, all equally frequent (inclusion and exclusion)."""
     missing = range(classes + 1)
     return sum((-1) ** k * math.comb(classes, k) * (1 - k / classes) ** batch_size for k in missing)
 
@@ -559,10 +573,10 @@ for batch_size in (10, 32, 64):
 def stratified_minibatches(labels, batch_size, generator):
     """The index batches of one epoch, each with the classes in proportion.
 
-    labels: int64 tensor (n,), the class of each example.   batch_size: the last batch may have fewer.
+    labels: int64 tensor (n,), each example's class.   batch_size: the last batch may have fewer.
     generator: the torch.Generator from which all random numbers are drawn.
-    Returns an iterable of int64 tensors: every index comes once; in each full batch the number of each
-    class is within 1 of its share of all examples.
+    Returns an iterable of int64 tensors: every index comes once; in each full batch the number
+    of each class is within 1 of its share of all examples.
     """
     ### BEGIN SOLUTION
     pools = []

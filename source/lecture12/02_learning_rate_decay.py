@@ -54,8 +54,8 @@ for lr_h in (0.3, 1.6, 2.0, 2.1):
         path.append(w)
     paths[f"ηh = {lr_h}"] = path
 figures.curve(range(13), paths, x="step", y="w",
-              alt="Gradient descent on a parabola. With ηh = 0.3 w creeps to zero, with 1.6 it swings "
-              "to zero, with 2.0 it swings for ever, with 2.1 it runs away.")
+              alt="Gradient descent on a parabola. With ηh = 0.3 w creeps to zero, with 1.6 it "
+              "swings to zero, with 2.0 it swings for ever, with 2.1 it runs away.")
 plt.show()
 
 # %% [markdown]
@@ -72,8 +72,8 @@ for lr in (0.5, 0.1, 0.02):
         w = w - lr * noisy_quadratic(w, 1.0, 1.0, random)
     paths[f"η = {lr}"] = path
 figures.curve(range(300), paths, x="step", y="|w|, distance to the minimum", log="y",
-              alt="Noisy gradient descent from a distance of 10, one run for each rate. The larger the "
-              "rate, the sooner the fall ends, and the further from the minimum it ends.")
+              alt="Noisy gradient descent from a distance of 10, one run for each rate. The larger "
+              "the rate, the sooner the fall ends, and the further from the minimum it ends.")
 plt.show()
 
 # %% [markdown]
@@ -90,7 +90,7 @@ plt.show()
 def stationary_variance(lr, curvature, noise_variance):
     """The variance of w in the long run, for SGD on ½ · curvature · w².
 
-    lr: the learning rate.   curvature: h.   noise_variance: of the gradient, in each step.   All floats.
+    lr: the learning rate.   curvature: h.   noise_variance: of each step's gradient.   All floats.
     Returns a float. Raises ValueError unless 0 < lr * curvature < 2.
     """
     ### BEGIN SOLUTION
@@ -112,23 +112,24 @@ check(stationary_variance)
 
 # %% tags=["demo"]
 if passed("stationary_variance"):
-    products = torch.tensor([0.01, 0.03, 0.1, 0.3, 0.6, 1.0, 1.4, 1.7, 1.9, 1.97], dtype=torch.float64)
+    eta_h = torch.tensor([0.01, 0.03, 0.1, 0.3, 0.6, 1.0, 1.4, 1.7, 1.9, 1.97], dtype=torch.float64)
     measured = []
     for seed in range(5):
-        random, w = generator(seed), torch.zeros(2500, len(products), dtype=torch.float64)
+        random, w = generator(seed), torch.zeros(2500, len(eta_h), dtype=torch.float64)
         for _ in range(600):  # 2500 runs at once for each rate
-            w = w - products * noisy_quadratic(w, 1.0, 1.0, random)
+            w = w - eta_h * noisy_quadratic(w, 1.0, 1.0, random)
         measured.append(w.var(dim=0))
     measured = torch.stack(measured)
-    exact = [stationary_variance(lr, 1.0, 1.0) for lr in products.tolist()]
+    exact = [stationary_variance(lr, 1.0, 1.0) for lr in eta_h.tolist()]
     fig, ax = plt.subplots()
-    figures.band(products, measured, label="simulated", ax=ax)
-    figures.theory(products, exact, label="your formula", ax=ax)
-    ax.plot(products, products / 2, ":", color="0.5")
+    figures.band(eta_h, measured, label="simulated", ax=ax)
+    figures.theory(eta_h, exact, label="your formula", ax=ax)
+    ax.plot(eta_h, eta_h / 2, ":", color="0.5")
     ax.annotate("ησ²/2h, for small steps", (0.35, 0.1), color="0.4")
     ax.set(xlabel="ηh", ylabel="variance of w  (in σ²/h²)", xscale="log", yscale="log")
-    figures.describe(fig, "Stationary variance against ηh, simulated and by formula. Proportional to the "
-                     "rate up to about 0.1, then faster; it grows without bound towards ηh = 2.")
+    figures.describe(fig, "Stationary variance against ηh, simulated and by formula. "
+                     "Proportional to the rate up to about 0.1, then faster; "
+                     "it grows without bound towards ηh = 2.")
     plt.show()
     worst = (measured.mean(dim=0) / torch.tensor(exact) - 1).abs().max()
     print(f"largest deviation of the mean of five simulations: below 5 %: {worst < 0.05}")
@@ -153,8 +154,9 @@ for lr in (0.01, 0.1, 1.0):
         delta = alpha * delta + lr * noisy_quadratic(w, 1.0, 1.0, random)
         w = w - delta
     formula = lr * (1 + alpha) / ((1 - alpha) * (2 * (1 + alpha) - lr))
-    print(f"η = {lr:4}:  variance {w.var():.2g} (formula {formula:.2g}), {formula / (lr / (2 - lr)):.1f} "
-          f"times SGD's;  SGD at {lr / (1 - alpha):4.1f}: {plain_floor(lr / (1 - alpha))}")
+    print(f"η = {lr:4}:  variance {w.var():.2g} (formula {formula:.2g}), "
+          f"{formula / (lr / (2 - lr)):.1f} times SGD's;  "
+          f"SGD at {lr / (1 - alpha):4.1f}: {plain_floor(lr / (1 - alpha))}")
 
 # %% [markdown]
 # At a small rate momentum 0.9 makes the floor ten times higher: it is as if SGD's rate were $\eta/(1-\alpha)$ (last column). That holds only while $\eta h/(1-\alpha)$ is small. In the second row SGD at that rate has twice the floor, in the third it has none at all, while momentum still converges.
@@ -199,15 +201,15 @@ check(exponential_decay)
 
 # %% tags=["demo"]
 if passed("exponential_decay"):
-    t = range(101)
-    rates = {f"k = {k}": [exponential_decay(0.1, k, epoch) for epoch in t] for k in (0.01, 0.03, 0.1)}
+    t, ks = range(101), (0.01, 0.03, 0.1)
+    rates = {f"k = {k}": [exponential_decay(0.1, k, epoch) for epoch in t] for k in ks}
     rates["1/(1 + 0.1 t)"] = [0.1 / (1 + 0.1 * epoch) for epoch in t]
     figures.curve(t, rates, x="epoch t", y="learning rate", log="y",
-                  alt="Learning rates over 100 epochs on a logarithmic axis. Exponential decays are "
-                  "straight lines, k = 0.1 ends 8000 times below k = 0.01; the inverse-time curve "
-                  "bends and ends above k = 0.03.")
+                  alt="Learning rates over 100 epochs on a logarithmic axis. Exponential decays "
+                  "are straight lines, k = 0.1 ends 8000 times below k = 0.01; the inverse-time "
+                  "curve bends and ends above k = 0.03.")
     plt.show()
-    for k in (0.01, 0.03, 0.1):
+    for k in ks:
         print(f"k = {k:4}:  half-life {math.log(2) / k:4.0f} epochs,  "
               f"rate at epoch 100: {exponential_decay(0.1, k, 100):.2g}")
     print(f"at epoch 100: k = 0.01 over k = 0.1: {math.exp(9):.0f},   "
@@ -256,9 +258,10 @@ if passed("exponential_decay", "decay_constant"):
 
 # %% nbgrader={"grade": false, "grade_id": "reachable_distance-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def reachable_distance(lr0, k, grad_norm):
-    """How far gradient descent can get at most under exponential decay, with one step per t = 0, 1, 2, …
+    """How far gradient descent gets at most under exponential decay, one step per t = 0, 1, 2, …
 
-    lr0: the first rate.   k: the decay constant per step, > 0.   grad_norm: the longest gradient on the way.
+    lr0: the first rate.   k: the decay constant per step, > 0.
+    grad_norm: the longest gradient on the way.
     Returns a float.
     """
     ### BEGIN SOLUTION
@@ -296,8 +299,9 @@ if passed("exponential_decay", "reachable_distance"):
         print(f"{name:14} mean distance after 2000 steps: {path[-1]:.3f}")
     print(f"k = 0.1 can walk {reachable_distance(0.5, 0.1, 1.0):.2f} of the 10 without noise")
     figures.curve(range(1, 2001), distance, x="step", y="mean |w| of 200 runs", log="xy",
-                  alt="Distance to the minimum on logarithmic axes. The constant rate stays at 0.5; "
-                  "k = 0.01 arrives and settles; k = 0.1 stalls at 5; 1/(1 + 0.1t) goes on falling.")
+                  alt="Distance to the minimum on logarithmic axes. "
+                  "The constant rate stays at 0.5; k = 0.01 arrives and settles; "
+                  "k = 0.1 stalls at 5; 1/(1 + 0.1t) goes on falling.")
     plt.show()
 
 # %% [markdown]
@@ -324,8 +328,9 @@ for lr, losses in zip(runs.lrs.tolist(), runs.train_loss):
     print(f"η = {lr:4}:  excess loss in the last ten epochs {excess[:, -10:].mean():.3f}")
 ax.set(xlabel="epoch", ylabel="training loss − its minimum", yscale="log")
 figures.label_lines(ax)
-figures.describe(fig, "Excess training loss over 30 epochs for three constant rates, mean and range of ten "
-                 "seeds. The largest rate falls fastest and levels off highest, near 0.04.")
+figures.describe(fig, "Excess training loss over 30 epochs for three constant rates, "
+                 "mean and range of ten seeds. "
+                 "The largest rate falls fastest and levels off highest, near 0.04.")
 plt.show()
 
 # %% [markdown]
@@ -336,12 +341,14 @@ plt.show()
 # %% tags=["demo"]
 if passed("exponential_decay"):
     ks = [0, 0.03, 0.12, 0.5, 1.0]  # all at once: the same rate five times, each with its own decay
-    runs = sweep("sgd", lrs=[0.3] * 5, schedule=lambda t: [exponential_decay(1.0, k, t) for k in ks], **task)
+    runs = sweep("sgd", lrs=[0.3] * 5, **task,
+                 schedule=lambda t: [exponential_decay(1.0, k, t) for k in ks])
     print("  k     excess training loss      validation loss   test accuracy")
     for i, k in enumerate(ks):
         excess = runs.train_loss[i, :, -1] - lowest
-        print(f"{k:4}   {excess.mean():.5f} ± {excess.std():.5f}     {runs.val_loss[i, :, -1].mean():.4f}"
-              f"            {runs.test_accuracy[i, :, -1].mean():.1%}")
+        print(f"{k:4}   {excess.mean():.5f} ± {excess.std():.5f}     "
+              f"{runs.val_loss[i, :, -1].mean():.4f}            "
+              f"{runs.test_accuracy[i, :, -1].mean():.1%}")
 
 # %% [markdown]
 # Without decay the excess is a hundred times that of the best $k$. Too small a $k$ leaves noise, too large a one stalls: at $k = 1$ the run ends almost as far away as without decay, for the opposite reason. The validation loss picks the same region, and it is what you would go by, since in real life nobody tells you the minimum.
@@ -353,7 +360,8 @@ if passed("exponential_decay", "decay_constant"):
     k = decay_constant(0.3, 0.01, 30)
     runs = sweep("sgd", lrs=[0.3], schedule=lambda t: exponential_decay(1.0, k, t), **task)
     excess = runs.train_loss[0, :, -1] - lowest
-    print(f"k = {k:.3f}:  excess {excess.mean():.5f}, validation loss {runs.val_loss[0, :, -1].mean():.4f}")
+    print(f"k = {k:.3f}:  excess {excess.mean():.5f}, "
+          f"validation loss {runs.val_loss[0, :, -1].mean():.4f}")
 
 # %% [markdown]
 # > Lecture notes ▸ corrected: the notes say that overfitting first "proves the features can model the data". It shows that the network has the capacity and that the optimizer works. About new data it says nothing; the validation data do.
@@ -373,7 +381,8 @@ if passed("exponential_decay"):
         end, accuracy = runs.train_loss[i, :, -1], runs.test_accuracy[i, :, -1]
         val = runs.val_loss[i].mean(dim=0)
         print(f"{k:4}   {end.mean():.4f} ± {end.std():.4f}      {val[-1]:.3f}             "
-              f"{val.min():.3f} (epoch {val.argmin():2})        {accuracy.mean():.1%} ± {accuracy.std():.1%}")
+              f"{val.min():.3f} (epoch {val.argmin():2})        "
+              f"{accuracy.mean():.1%} ± {accuracy.std():.1%}")
 
 # %% [markdown]
 # The constant rate has the lowest training loss: any decay only slows the run down. On validation data a moderate decay *ends* lowest, at 0.140. But the constant rate had been at 0.141, in epoch 13, and then went up: it fits ever more tightly and gets too sure of its errors. Here decay works like stopping early. The accuracies are within their scatter, except for $k = 0.5$, which stalls. Whoever shows decay on a problem like this shows something else than the noise floor.
@@ -427,8 +436,9 @@ if passed("growing_batch"):
               f"largest batch {max(plan.get('batch_size', [16]))}")
     ax.set(xlabel="epoch", ylabel="training loss − its minimum", yscale="log")
     figures.label_lines(ax)
-    figures.describe(fig, "Excess training loss over 30 epochs, mean and range of ten seeds. Dividing the "
-                     "rate and multiplying the batch fall together in two stairs; constant stays above.")
+    figures.describe(fig, "Excess training loss over 30 epochs, mean and range of ten seeds. "
+                     "Dividing the rate and multiplying the batch fall together in two stairs; "
+                     "constant stays above.")
     plt.show()
 
 # %% [markdown]
@@ -451,7 +461,8 @@ decay = {"no decay": None, "decay": lambda epoch: 1 / (1 + epoch // 4)}
 def accuracy(rule, lr, kind):
     """Test accuracy in per cent after 20 epochs: mean and standard deviation of five seeds."""
     runs = sweep(rule, lrs=[lr], seeds=range(5), data=data, epochs=epochs, schedule=decay[kind])
-    return f"{runs.test_accuracy.mean((0, 1))[-1] * 100:.1f} ± {runs.test_accuracy[0, :, -1].std() * 100:.1f}"
+    final = runs.test_accuracy[0, :, -1] * 100
+    return f"{final.mean():.1f} ± {final.std():.1f}"
 
 
 data = digits(device)

@@ -64,7 +64,8 @@ for i, group in enumerate(optimizer.param_groups):
 def adjust_learning_rate(optimizer, epoch, lr0, k):
     """Set the learning rate of every parameter group to that of exponential decay in this epoch.
 
-    optimizer: a torch.optim.Optimizer.   epoch: counted from 0.   lr0: the rate in epoch 0.   k: per epoch.
+    optimizer: a torch.optim.Optimizer.   epoch: counted from 0.
+    lr0: the rate in epoch 0.   k: per epoch.
     Returns nothing: the optimizer is changed.
     """
     ### BEGIN SOLUTION
@@ -149,8 +150,9 @@ if passed("adjust_learning_rate", "exponential_lambda"):
     by_hand = torch.tensor(by_hand, dtype=torch.float64)
     with_lambda = rates(lambda o: lr_scheduler.LambdaLR(o, exponential_lambda(0.05)), 100)
     ready_made = rates(lambda o: lr_scheduler.ExponentialLR(o, gamma=math.exp(-0.05)), 100)
-    print(f"by hand and LambdaLR agree to 1e-15 over 100 epochs: {(by_hand - with_lambda).abs().max() < 1e-15}")
-    print(f"by hand and ExponentialLR:                            {(by_hand - ready_made).abs().max() < 1e-15}")
+    same = [(by_hand - other).abs().max() < 1e-15 for other in (with_lambda, ready_made)]
+    print(f"by hand and LambdaLR agree to 1e-15 over 100 epochs: {same[0]}")
+    print(f"by hand and ExponentialLR:                            {same[1]}")
 
 # %% [markdown]
 # ## 3.3  What the ready-made schedulers really do
@@ -192,9 +194,10 @@ for ax in axes[:, 0]:
     ax.set_ylabel("rate used")
 for ax in axes[1]:
     ax.set_xlabel("epoch")
-figures.describe(fig, "Learning rate used in each of 40 epochs by six schedulers. StepLR falls in stairs, "
-                 "ConstantLR doubles the rate after 10 epochs, the cosine rises again after T_max = 20, "
-                 "OneCycle rises and falls, Plateau cuts after a wait, Sequential warms up and falls.")
+figures.describe(fig, "Learning rate used in each of 40 epochs by six schedulers. StepLR falls in "
+                 "stairs, ConstantLR doubles the rate after 10 epochs, the cosine rises again "
+                 "after T_max = 20, OneCycle rises and falls, Plateau cuts after a wait, "
+                 "Sequential warms up and falls.")
 plt.show()
 for name in list(panels)[1:3]:
     print(f"{name}: ", ", ".join(f"epoch {t}: {panels[name][t]:.3f}" for t in (5, 20, 30)))
@@ -242,11 +245,11 @@ if passed("warmup_cosine"):
     steps = 10 * math.ceil(data.n / 64)
     scheduler = lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, 30, steps))
     history = train(net, optimizer, data, epochs=10, scheduler=scheduler, per_step=True)
-    print(f"{steps} steps: the first uses {history.lr[0]:.4f}, the largest rate is {history.lr.max():.2f}, "
-          f"the last uses {history.lr[-1]:.6f}")
+    print(f"{steps} steps: the first uses {history.lr[0]:.4f}, "
+          f"the largest rate is {history.lr.max():.2f}, the last uses {history.lr[-1]:.6f}")
     figures.curve(range(steps), history.lr, x="step", y="learning rate used",
-                  alt="The learning rate of each of 230 steps: up to 0.5 within 30 steps, then down "
-                  "along half a cosine to zero.")
+                  alt="The learning rate of each of 230 steps: up to 0.5 within 30 steps, then "
+                  "down along half a cosine to zero.")
     plt.show()
 
 # %% [markdown]
@@ -410,7 +413,7 @@ for metric in ("minibatch", "training set"):
 def save_checkpoint(path, model, optimizer, scheduler, epoch, generator):
     """Write everything to the file `path` that the run needs to go on after this epoch.
 
-    epoch: the number of the epoch that has just ended.   generator: the torch.Generator that shuffles.
+    epoch: the number of the epoch that just ended.   generator: the torch.Generator that shuffles.
     Dropout draws from torch's own, global generator.
     """
     ### BEGIN SOLUTION
@@ -426,7 +429,7 @@ def save_checkpoint(path, model, optimizer, scheduler, epoch, generator):
 
 # %% nbgrader={"grade": false, "grade_id": "load_checkpoint-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def load_checkpoint(path, model, optimizer, scheduler, generator):
-    """Bring model, optimizer, scheduler, generator and torch's own random numbers back to where they were.
+    """Restore model, optimizer, scheduler, generator and torch's own random numbers from the file.
 
     All of them have just been made, by the same code as before.
     Returns the number of the next epoch to train.
@@ -459,7 +462,7 @@ host_data = digits(HOST)
 
 
 def new_run(seed):
-    """Everything that a run consists of; dropout and shuffling draw from different generators, on the CPU."""
+    """All that a run consists of; dropout and shuffling draw from two generators, on the CPU."""
     torch.manual_seed(seed)
     hidden = [nn.Linear(64, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Dropout(0.2)]
     model = nn.Sequential(*hidden, nn.Linear(64, 10))
@@ -512,7 +515,7 @@ if passed("save_checkpoint"):
 
 # %% tags=["demo"]
 def resumed_rates(make_scheduler, order):
-    """The rates of three epochs after resuming a run of five; order: what is made and loaded, in turn."""
+    """Three rates after resuming a run of five epochs; order: what is made and loaded, in turn."""
     old, kept = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0), {}
     scheduler = make_scheduler(old)
     for _ in range(5):

@@ -162,7 +162,7 @@ if passed("velocity_weights"):
 def torch_momentum_step(w, grad, buf, lr, momentum, dampening):
     """One step of momentum as in torch.optim.SGD.
 
-    w, grad: tensors of one shape.   buf: the buffer, a tensor of that shape, or None before the first step.
+    w, grad: tensors of one shape.   buf: the buffer, of that shape, or None before the first step.
     lr, momentum, dampening: floats.
     Returns (w, buf): the new weights and the new buffer (never None).
     """
@@ -277,12 +277,14 @@ print(f"constant:    {constant:.3f} = 1/(1 - 0.9)      ratio {constant / abs(alt
 # %% tags=["demo"]
 if passed("momentum_step"):
     paths = {
-        f"α = {alpha}": descend(RAVINE, momentum_step, RAVINE.start, 20, (0.0,), lr=0.075, alpha=alpha)
+        f"α = {alpha}": descend(RAVINE, momentum_step, RAVINE.start, 20, (0.0,),
+                                lr=0.075, alpha=alpha)
         for alpha in (0.0, 0.5)
     }
     figures.trajectories(RAVINE, paths, alt="Twenty steps in the ravine with learning rate 0.075. "
-                         "Without momentum the path zigzags between the walls all the way and ends 0.8 short "
-                         "of the minimum. With momentum 0.5 the zigzag dies out and the path ends near it.")
+                         "Without momentum the path zigzags between the walls all the way and "
+                         "ends 0.8 short of the minimum. With momentum 0.5 the zigzag dies out "
+                         "and the path ends near it.")
     plt.show()
     for name, path in paths.items():
         print(f"{name}:  after 20 steps {abs(path[-1, 0]):.3f} from the minimum along the floor, "
@@ -329,8 +331,8 @@ if passed("momentum_step", "best_momentum"):
         needed = int((distances[name] > 1e-6).sum())
         print(f"{name:17} {needed:3} steps until the distance is below 1e-6")
     ax = figures.curve(range(201), distances, x="step", y="distance to the minimum", log="y",
-                       alt="Distance to the minimum on a logarithmic axis. Both fall along almost straight "
-                       "lines, momentum about four times as steeply as gradient descent.")
+                       alt="Distance to the minimum on a logarithmic axis. Both fall along almost "
+                       "straight lines, momentum about four times as steeply as gradient descent.")
     t = torch.arange(201)
     figures.theory(t, 4.1 * (24 / 26) ** t, ax=ax, label="_")
     figures.theory(t[:85], 4.1 * (1 + t[:85]) * (4 / 6) ** t[:85], ax=ax, label="_")
@@ -355,12 +357,13 @@ if passed("momentum_step", "best_momentum"):
 
 # %% nbgrader={"grade": false, "grade_id": "spectral_radius-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def spectral_radius(lr, alpha, curvature):
-    """The factor by which momentum shrinks the error per step, in the long run, on L = curvature · w²/2.
+    """The long-run factor by which momentum shrinks the error per step, on L = curvature · w²/2.
 
     lr, alpha, curvature: floats.   Returns a float; below 1 the run converges.
     """
     ### BEGIN SOLUTION
-    matrix = torch.tensor([[1 - lr * curvature, -alpha], [lr * curvature, alpha]], dtype=torch.float64)
+    lr_h = lr * curvature
+    matrix = torch.tensor([[1 - lr_h, -alpha], [lr_h, alpha]], dtype=torch.float64)
     return torch.linalg.eigvals(matrix).abs().max().item()
     ### END SOLUTION
 
@@ -407,8 +410,8 @@ print(f"'radius < 1' and 'ηh < 2(1 + α)' agree on {stable[:-1].double().mean()
 ax = figures.heatmap(eta_h, alpha[:, 0], radius.clamp(max=1.6), x="learning rate × curvature  ηh",
                      y="momentum α", z_label="spectral radius (up to 1.6)", levels=[0.5, 0.7, 0.9],
                      alt="Spectral radius over ηh and momentum. Runs converge left of a line from "
-                     "ηh = 2 without momentum to 4 with momentum 1. In the middle region the radius "
-                     "depends on the momentum alone; it is smallest at ηh = 1, momentum 0.")
+                     "ηh = 2 without momentum to 4 with momentum 1. In the middle region the "
+                     "radius depends on the momentum alone; it is smallest at ηh = 1, momentum 0.")
 a = torch.linspace(0, 1, 100)
 ax.plot(2 * (1 + a), a, "w--", lw=2)
 ax.plot((1 - a.sqrt()) ** 2, a, "w:", lw=2)
@@ -433,10 +436,11 @@ for alpha in (0.0, 0.6, 0.95):
         path.append(w)
     curves[f"α = {alpha}"] = path[:81]
     last = max(t for t, value in enumerate(path) if abs(value) > 0.01)
-    print(f"alpha = {alpha:4}:  |w| stays below 0.01 after {last + 1:3} steps   lowest w {min(path):5.2f}")
+    print(f"alpha = {alpha:4}:  |w| stays below 0.01 after {last + 1:3} steps   "
+          f"lowest w {min(path):5.2f}")
 figures.curve(range(81), curves, x="step", y="w",
-              alt="Without momentum w creeps to zero. With momentum 0.6 it is there after 27 steps, "
-              "without overshoot. With 0.95 it swings below zero and back, again and again.")
+              alt="Without momentum w creeps to zero. With momentum 0.6 it is there after 27 "
+              "steps, without overshoot. With 0.95 it swings below zero and back, again and again.")
 plt.show()
 
 # %% [markdown]
@@ -451,7 +455,7 @@ plt.show()
 
 # %% nbgrader={"grade": false, "grade_id": "effective_learning_rate-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def effective_learning_rate(lr, alpha):
-    """The learning rate of plain gradient descent that takes steps as long as momentum's in the long run.
+    """The rate of plain gradient descent that takes steps as long as momentum's in the long run.
 
     lr, alpha: floats, 0 <= alpha < 1.   Returns a float.
     """
@@ -482,11 +486,13 @@ fig, ax = plt.subplots()
 for name, loss in runs.items():
     figures.band(range(9), loss, label=name, ax=ax)
     end = loss[:, -1]
-    print(f"{name:19} training loss {end.mean():.2f}   (ten seeds: {end.min():.2f} to {end.max():.2f})")
+    print(f"{name:19} training loss {end.mean():.2f}   "
+          f"(ten seeds: {end.min():.2f} to {end.max():.2f})")
 ax.set(xlabel="epoch", ylabel="training loss", yscale="log")
 figures.label_lines(ax)
-figures.describe(fig, "Training loss over 8 epochs, mean and range of ten seeds. SGD with rate 0.03 "
-                 "stays above 1.6. Momentum with 0.03 and SGD with 0.3 fall together, to about 0.17.")
+figures.describe(fig, "Training loss over 8 epochs, mean and range of ten seeds. "
+                 "SGD with rate 0.03 stays above 1.6. "
+                 "Momentum with 0.03 and SGD with 0.3 fall together, to about 0.17.")
 plt.show()
 ratio = plain.train_loss[0][:, -1].mean() / heavy.train_loss[0][:, -1].mean()
 print(f"at the same η momentum ends {ratio:.0f} times lower")
@@ -514,9 +520,9 @@ ax.annotate("guessing", (0.011, 2.45), color="0.4")
 ax.set(xlabel="effective learning rate  η/(1-α)", ylabel="training loss after 8 epochs",
        xscale="log", yscale="log", ylim=(0.01, 6))
 figures.label_lines(ax)
-figures.describe(fig, "Final training loss against the effective learning rate. Both curves coincide "
-                 "up to 0.2. Beyond 1 SGD turns up and fails; momentum goes on falling and reaches "
-                 "a third of SGD's best loss at an effective rate of about 3.")
+figures.describe(fig, "Final training loss against the effective learning rate. Both curves "
+                 "coincide up to 0.2. Beyond 1 SGD turns up and fails; momentum goes on falling "
+                 "and reaches a third of SGD's best loss at an effective rate of about 3.")
 plt.show()
 
 # %% [markdown]
@@ -542,13 +548,14 @@ ax.axhline(0, color="0.6", lw=1)
 ax.annotate("floor of the ravine", (-1.75, 0.01), color="0.4")
 figures.arrow(ax, w, ahead, "−αΔ, known in advance", color="0.35", offset=(60, 8))
 figures.arrow(ax, ahead, ends["momentum"], "−η∇L(w), momentum", color="#0072B2", offset=(72, -6))
-figures.arrow(ax, ahead, ends["Nesterov"], "−η∇L(ahead), Nesterov", color="#D55E00", offset=(60, 22))
+figures.arrow(ax, ahead, ends["Nesterov"], "−η∇L(ahead), Nesterov", color="#D55E00",
+              offset=(60, 22))
 for name, point in {"w": w, "look-ahead point": ahead}.items():
     ax.plot(*point, "o", color="black")
     ax.annotate(name, point, xytext=(-6, -14), textcoords="offset points", ha="right")
 ax.set(xlabel="x", ylabel="y", xlim=(-1.8, -0.2), ylim=(-0.5, 0.62))
-figures.describe(fig, "Momentum and Nesterov from the same point. The known part of the step leads to "
-                 "the floor. Momentum adds the gradient of the start and shoots past the floor; "
+figures.describe(fig, "Momentum and Nesterov from the same point. The known part of the step leads "
+                 "to the floor. Momentum adds the gradient of the start and shoots past the floor; "
                  "Nesterov adds the gradient of the look-ahead point and stays on it.")
 plt.show()
 for name, end in ends.items():
@@ -592,13 +599,14 @@ if passed("momentum_step", "nesterov_step"):
         path.append(w)
     heavy = descend(RAVINE, momentum_step, RAVINE.start, 60, (0.0,), lr=0.02, alpha=0.9)
     paths = {"momentum": heavy, "Nesterov": torch.stack(path)}
-    figures.trajectories(RAVINE, paths, alt="Both paths cross the floor of the ravine. Momentum goes "
-                         "on swinging on its way to the minimum, Nesterov's swings die out at once.")
+    figures.trajectories(RAVINE, paths, alt="Both paths cross the floor of the ravine. "
+                         "Momentum goes on swinging on its way to the minimum, "
+                         "Nesterov's swings die out at once.")
     plt.show()
     for name, path in paths.items():
         x, y = path[-1].abs()
-        print(f"{name:9} after the first crossing at most {path[4:, 1].abs().max():.2f} from the floor;  "
-              f"after 60 steps |x| = {x:.4f}, |y| = {y:.4f}")
+        print(f"{name:9} after the first crossing at most {path[4:, 1].abs().max():.2f} "
+              f"from the floor;  after 60 steps |x| = {x:.4f}, |y| = {y:.4f}")
 
 # %% [markdown]
 # **Read the figure.** The look-ahead acts like a brake on the steep direction: after 60 steps Nesterov has nothing left across the floor, momentum still swings by 0.03. Along the floor, where the gradient changes slowly, both are within 0.04 of the minimum. The brake has a price. For $\alpha = 0.9$ Nesterov is stable up to $\eta h = \frac{2(1+\alpha)}{1+2\alpha}$ only, momentum up to $2(1+\alpha)$. Your functions on both sides of these limits:

@@ -44,7 +44,7 @@ from lecture_utils.training import mlp, train
 
 figures.setup()
 device = pick_device()
-data = digits(device, validation=287)  # 1150 to train on, 287 to choose with, 360 for the final word
+data = digits(device, validation=287)  # 1150 to train on, 287 to choose by, 360 for the final word
 
 # %% [markdown]
 # ## 7.1  An optimizer is one line, and its defaults are somebody's choice
@@ -237,7 +237,8 @@ def percent(accuracies):
 
 print("all at η = 0.01      test accuracy (mean ± standard deviation of five seeds)")
 for name, run in runs.items():
-    print(f"{figures.METHODS[name]['label']:20} {percent(run.test_accuracy[rates.index(0.01), :, -1])}")
+    accuracies = run.test_accuracy[rates.index(0.01), :, -1]
+    print(f"{figures.METHODS[name]['label']:20} {percent(accuracies)}")
 
 # %% [markdown]
 # A table like this one has been printed many times, and its conclusion would be that adaptive methods are better. But 0.01 is a rate for Adam. Look at all rates:
@@ -245,7 +246,8 @@ for name, run in runs.items():
 # %% tags=["demo"]
 fig, ax = plt.subplots()
 for name, run in runs.items():
-    figures.band(rates, run.val_loss[:, :, -1].T, label=figures.METHODS[name]["label"], method=name, ax=ax)
+    label = figures.METHODS[name]["label"]
+    figures.band(rates, run.val_loss[:, :, -1].T, label=label, method=name, ax=ax)
 ax.axvline(0.01, color="0.6", lw=1)
 ax.annotate("the shared rate", (0.01, 4.2), xytext=(4, 0), textcoords="offset points", color="0.4")
 ax.set(xlabel="learning rate", ylabel="validation loss after 10 epochs")
@@ -253,10 +255,10 @@ ax.set(xscale="log", yscale="log", ylim=(0.12, 6))
 ax.set_yticks([0.2, 0.5, 1, 2, 5], ["0.2", "0.5", "1", "2", "5"])
 ax.minorticks_off()
 ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
-figures.describe(fig, "Validation loss against the learning rate for four optimizers, mean and range of five "
-                 "seeds. All four curves have the same shape and nearly the same lowest point, at rates from "
-                 "0.02 for Adam to 1 for SGD. A line at 0.01 meets Adam and RMSProp near their lowest point, "
-                 "SGD far from it.")
+figures.describe(fig, "Validation loss against the learning rate for four optimizers, mean and "
+                 "range of five seeds. All four curves have the same shape and nearly the same "
+                 "lowest point, at rates from 0.02 for Adam to 1 for SGD. A line at 0.01 meets "
+                 "Adam and RMSProp near their lowest point, SGD far from it.")
 plt.show()
 
 # %% [markdown]
@@ -297,10 +299,11 @@ if passed("best_learning_rate"):
     print("each at its own best rate         test accuracy")
     for name, run in runs.items():
         lr = best_learning_rate(run.lrs, run.val_loss[:, :, -1])
-        k = rates.index(lr)
-        print(f"{figures.METHODS[name]['label']:12} η = {lr:<14g} {percent(run.test_accuracy[k, :, -1])}")
+        accuracies = run.test_accuracy[rates.index(lr), :, -1]
+        print(f"{figures.METHODS[name]['label']:12} η = {lr:<14g} {percent(accuracies)}")
     short = runs["momentum"].val_loss[:6, :, -1]
-    print("\nmomentum on a grid that ends at 0.05:", best_learning_rate(torch.tensor(rates[:6]), short))
+    print("\nmomentum on a grid that ends at 0.05:",
+          best_learning_rate(torch.tensor(rates[:6]), short))
     print("test accuracy at 0.05:", percent(runs["momentum"].test_accuracy[5, :, -1]))
 
 # %% [markdown]
@@ -328,22 +331,23 @@ defaults = {"sgd": 0.001, "momentum": 0.001, "rmsprop": 0.01, "adam": 0.001}
 
 
 def chance(run, k):
-    """That the best of k random rates, by validation loss, has a test accuracy of 95 %, mean over seeds."""
-    order = run.val_loss[:, :, -1].mean(dim=1).nan_to_num(nan=torch.inf).argsort()  # best rate first
+    """That the best of k random rates, by validation loss, has a mean test accuracy of 95 %."""
+    order = run.val_loss[:, :, -1].mean(dim=1).nan_to_num(nan=torch.inf).argsort()  # best first
     good = run.test_accuracy[:, :, -1].mean(dim=1)[order] >= 0.95
     n = len(good)
     best_drawn = [math.comb(n - 1 - place, k - 1) / math.comb(n, k) for place in range(n)]
     return sum(p for p, is_good in zip(best_drawn, good) if is_good)
 
 
-table = {"default rate": {n: float(run.test_accuracy[rates.index(defaults[n]), :, -1].mean() >= 0.95)
-                     for n, run in runs.items()}}
+at_default = {n: run.test_accuracy[rates.index(defaults[n]), :, -1] for n, run in runs.items()}
+table = {"default rate": {n: float(each.mean() >= 0.95) for n, each in at_default.items()}}
 table |= {f"k = {k}": {n: chance(run, k) for n, run in runs.items()} for k in (1, 3, 6)}
 print("budget       " + "".join(f"{figures.METHODS[n]['label']:>14}" for n in runs))
 for budget, row in table.items():
     rank = {n: 1 + sum(other > value + 0.001 for other in row.values()) for n, value in row.items()}
     print(f"{budget:13}" + "".join(f"{row[n]:>9.0%} ({rank[n]}.)" for n in runs))
-untouched = sweep("rmsprop", lrs=[0.01], seeds=range(5), data=data, epochs=10)  # alpha=0.99, constant rate
+untouched = sweep("rmsprop", lrs=[0.01], seeds=range(5), data=data,
+                  epochs=10)  # alpha=0.99, constant rate
 print("\nRMSProp with all of PyTorch's defaults:", percent(untouched.test_accuracy[0, :, -1]))
 
 # %% [markdown]
@@ -368,7 +372,7 @@ board = {}
 
 
 def enter(experiment, grids, losses):
-    """A row of the board. losses: per method, (rates, seeds). A ! marks a best rate at the grid's edge."""
+    """A row of the board. losses: per method, (rates, seeds). !: a best rate at the grid's edge."""
     at_best, best_rate, row = {}, {}, f"{experiment:23}"
     for name in ("momentum", "adam"):
         values = losses[name].nan_to_num(nan=torch.inf)
@@ -388,8 +392,10 @@ def enter(experiment, grids, losses):
 # **Predict.** Both are small and easy. Will there be a difference at all?
 
 # %% tags=["demo"]
-methods, wider = ("momentum", "adam"), [0.1, 0.2, 0.5, 1.0, 2.0, 5.0]  # a convex problem stands larger rates
-convex = {n: sweep(n, lrs=wider, seeds=range(5), data=data, epochs=10, hidden=0, schedule=cosine) for n in methods}
+methods = ("momentum", "adam")
+wider = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0]  # a convex problem stands larger rates
+convex = {n: sweep(n, lrs=wider, seeds=range(5), data=data, epochs=10, hidden=0, schedule=cosine)
+          for n in methods}
 for experiment, results in {"A softmax regression": convex, "B one hidden layer": runs}.items():
     losses = {n: results[n].train_loss[:, :, -1] for n in methods}
     enter(experiment, {n: results[n].lrs.tolist() for n in methods}, losses)
@@ -421,15 +427,17 @@ def start(shapes, seed):
     """Normal weights, scaled by the number of inputs."""
     random = generator(seed)
     fan_in = {n: math.prod(s[1:]) if len(s) == 4 else s[0] for n, s in shapes.items()}
-    return {n: torch.randn(s, generator=random).to(device) / fan_in[n] ** 0.5 for n, s in shapes.items()}
+    return {n: torch.randn(s, generator=random).to(device) / fan_in[n] ** 0.5
+            for n, s in shapes.items()}
 
 # %% [markdown]
 # `final_losses` trains all networks of a method. One rate is one group; the five networks of a group are stacked into one tensor, because an optimizer works element by element and does not notice. `vmap` runs the function for each network.
 
 # %% tags=["demo"]
 def final_losses(net, starts, x, y, batches, name, grid):
-    """Final loss of each example, (rates, seeds, n). x (seeds, n, features), y (n,), batches: indices."""
-    groups = [{n: torch.stack([s[n] for s in starts]).requires_grad_() for n in starts[0]} for _ in grid]
+    """Final losses (rates, seeds, n) for x (seeds, n, features), y (n,) and batches of indices."""
+    groups = [{n: torch.stack([s[n] for s in starts]).requires_grad_() for n in starts[0]}
+              for _ in grid]
     make = {"momentum": lambda g: torch.optim.SGD(g, momentum=0.9), "adam": torch.optim.Adam}[name]
     optimizer = make([{"params": [*g.values()], "lr": lr} for g, lr in zip(groups, grid)])
     scheduler = LambdaLR(optimizer, lambda step: cosine(step, len(batches)))
@@ -450,27 +458,32 @@ def final_losses(net, starts, x, y, batches, name, grid):
 
 # %% tags=["demo"]
 def race(net, starts, x, y, batches, grids):
-    """The final losses of each method, {method: (rates, seeds, n)}; both are trained side by side."""
+    """Final losses of each method, {method: (rates, seeds, n)}; both are trained side by side."""
     with ThreadPoolExecutor() as pool:
-        runs = {n: pool.submit(final_losses, net, starts, x, y, batches, n, grids[n]) for n in grids}
+        runs = {n: pool.submit(final_losses, net, starts, x, y, batches, n, grids[n])
+                for n in grids}
     return {name: run.result() for name, run in runs.items()}
 
 # %% tags=["demo"]
 nets = {
-    "C convolution": (convolution, {"first": (8, 1, 3, 3), "second": (16, 8, 3, 3), "out": (64, 10)},
-                      {"momentum": [0.1, 0.2, 0.3, 0.5], "adam": [0.02, 0.03, 0.05, 0.1]}),
-    "D attention": (attention, {"embed": (8, 16), "place": (8, 16), "query": (16, 16), "key": (16, 16),
-                                "value": (16, 16), "up": (16, 32), "down": (32, 16), "out": (16, 10)},
-                    {"momentum": [0.2, 0.3, 0.5], "adam": [0.03, 0.05, 0.1]}),
+    "C convolution": (
+        convolution, {"first": (8, 1, 3, 3), "second": (16, 8, 3, 3), "out": (64, 10)},
+        {"momentum": [0.1, 0.2, 0.3, 0.5], "adam": [0.02, 0.03, 0.05, 0.1]}),
+    "D attention": (
+        attention, {"embed": (8, 16), "place": (8, 16), "query": (16, 16), "key": (16, 16),
+                    "value": (16, 16), "up": (16, 32), "down": (32, 16), "out": (16, 10)},
+        {"momentum": [0.2, 0.3, 0.5], "adam": [0.03, 0.05, 0.1]}),
 }
 random, x = generator(0), data.x.expand(5, -1, -1)
-batches = [b for _ in range(5) for b in torch.randperm(data.n, generator=random).to(device).split(64)]
+batches = [b for _ in range(5)
+           for b in torch.randperm(data.n, generator=random).to(device).split(64)]
 for experiment, (net, shapes, grids) in nets.items():
     starts = [start(shapes, seed) for seed in range(5)]
-    losses = {n: each.mean(dim=2) for n, each in race(net, starts, x, data.y, batches, grids).items()}
+    losses = race(net, starts, x, data.y, batches, grids)
+    losses = {n: each.mean(dim=2) for n, each in losses.items()}
     enter(experiment, grids, losses)
     if net is convolution:  # once more, as if two of the rates had not been tried
-        kept = {n: [k for k, lr in enumerate(grid) if lr not in (0.3, 0.03)] for n, grid in grids.items()}
+        kept = {n: [k for k, lr in enumerate(grids[n]) if lr not in (0.3, 0.03)] for n in grids}
         enter("  without 0.3 and 0.03", {n: [grids[n][k] for k in kept[n]] for n in grids},
               {n: losses[n][kept[n]] for n in grids})
         del board["  without 0.3 and 0.03"]
@@ -512,15 +525,17 @@ print("examples " + "".join(f"{size:6}" for size in sizes))
 for name, losses in final["E heavy-tailed classes"].items():
     k = losses.mean(dim=(1, 2)).nan_to_num(nan=torch.inf).argmin()
     by_size = losses[k].view(5, 7, 64).mean(dim=2)  # each size of class has 64 examples in all
-    figures.band(sizes, by_size, label=figures.METHODS[name]["label"], method=name, ax=ax)
-    print(f"{figures.METHODS[name]['label']:9}" + "".join(f"{loss:6.1f}" for loss in by_size.mean(dim=0)))
+    label = figures.METHODS[name]["label"]
+    figures.band(sizes, by_size, label=label, method=name, ax=ax)
+    print(f"{label:9}" + "".join(f"{loss:6.1f}" for loss in by_size.mean(dim=0)))
 ax.set(xlabel="examples of the class", ylabel="training loss", xscale="log", xlim=(80, 0.8))
 ax.set_xticks(sizes, sizes)
 ax.minorticks_off()
 figures.label_lines(ax)
-figures.describe(fig, "Training loss in experiment E against the number of examples of a class, mean and range "
-                 "of five seeds. Momentum lies between 1.4 and 1.7 for classes of every size. Adam is at 1.2 for "
-                 "the largest class, near momentum for classes of 16, and at 0 for single examples.")
+figures.describe(fig, "Training loss in experiment E against the number of examples of a class, "
+                 "mean and range of five seeds. Momentum lies between 1.4 and 1.7 for classes of "
+                 "every size. Adam is at 1.2 for the largest class, near momentum for classes of "
+                 "16, and at 0 for single examples.")
 plt.show()
 
 # %% [markdown]
@@ -535,15 +550,16 @@ plt.show()
 fig, ax = plt.subplots(figsize=(7.2, 3.0))
 for place, (ratio, _) in enumerate(board.values()):
     look = figures.METHODS["adam" if ratio.max() < 1 else "momentum" if ratio.min() > 1 else "sgd"]
-    ax.plot(ratio, [place] * 5, linestyle="", marker=look["marker"], color=look["color"], ms=8, alpha=0.7)
+    ax.plot(ratio, [place] * 5, ls="", marker=look["marker"], color=look["color"], ms=8, alpha=0.7)
 ax.axvline(1, color="0.4", lw=1)
-ax.set(xscale="log", xlabel="training loss of Adam ÷ that of momentum, one mark per seed", ylim=(5.6, -0.6))
+ax.set(xlabel="training loss of Adam ÷ that of momentum, one mark per seed",
+       xscale="log", ylim=(5.6, -0.6))
 ax.set_xticks([0.25, 0.5, 1, 2, 4, 8, 16], ["¼", "½", "1", "2", "4", "8", "16"])
 ax.minorticks_off()
 ax.set_yticks(range(6), board)
-figures.describe(fig, "The six experiments, five seeds each, by the ratio of both losses. In A, D and E all "
-                 "seeds are below 1, Adam is ahead; in B and F all are above 1, momentum is ahead; in C they "
-                 "lie on both sides.")
+figures.describe(fig, "The six experiments, five seeds each, by the ratio of both losses. In A, D "
+                 "and E all seeds are below 1, Adam is ahead; in B and F all are above 1, momentum "
+                 "is ahead; in C they lie on both sides.")
 plt.show()
 for name in ("momentum", "adam"):
     used = [best[name] for _, best in board.values()]
@@ -640,7 +656,8 @@ for seed in range(5):  # 64-64-64-10: the first two weight matrices have one sha
     for how in ratios:
         ratios[how].append(restart(net, optimizer.state_dict(), how))
 for how, values in ratios.items():
-    print(f"state {how:12} loss × {sum(values) / 5:.1f}   (five seeds: {min(values):.1f} to {max(values):.1f})")
+    print(f"state {how:12} loss × {sum(values) / 5:.1f}   "
+          f"(five seeds: {min(values):.1f} to {max(values):.1f})")
 
 # %% [markdown]
 # Forgetting is seen at once: the loss triples. The wrong order is *not* seen: no error, no jump, in this step even a lower loss than with the right state. It is just not the run that you saved, and no message will tell you. So build the optimizer from the same list in the same order, and compare a few steps with the run that was not interrupted (notebook 3).
@@ -660,15 +677,15 @@ print("rate after loading:", new.param_groups[0]["lr"])
 # An update is a few operations per parameter. A network with a hundred parameter tensors then starts several hundred tiny kernels per step, and on a GPU starting them takes longer than running them. `foreach=True` handles all tensors of a group in each operation, `fused=True` the whole update in one. Results agree to rounding. By default PyTorch takes `foreach` on a GPU; on a CPU it loops.
 
 # %% tags=["demo", "nbval-ignore-output"]
-def timed(data, sizes, kind, steps=20):
-    """Microseconds per step of Adam, forward and backward pass left out; the weights after the first step."""
+def timed(data, sizes, steps=20, **kind):
+    """Microseconds per step of Adam, both passes left out; the weights after the first step."""
     torch.manual_seed(0)
-    layers = [layer for n, m in zip(sizes, sizes[1:]) for layer in (torch.nn.Linear(n, m), torch.nn.ReLU())]
+    layers = [f for n, m in zip(sizes, sizes[1:]) for f in (torch.nn.Linear(n, m), torch.nn.ReLU())]
     net = torch.nn.Sequential(*layers[:-1]).to(device)
     optimizer, spent = torch.optim.Adam(net.parameters(), lr=0.001, **kind), 0.0
     wait = torch.accelerator.synchronize if device.type != "cpu" else lambda: None
     for step in range(steps):
-        F.cross_entropy(net(data.x[:256]), data.y[:256]).backward()  # gradients add up: only the time counts
+        F.cross_entropy(net(data.x[:256]), data.y[:256]).backward()  # adds up: only the time counts
         wait()
         begin = time.perf_counter()
         optimizer.step()
@@ -680,8 +697,8 @@ def timed(data, sizes, kind, steps=20):
 
 
 sizes = [64, *[64 if device.type == "cpu" else 1024] * 20, 10]
-kinds = {"tensor by tensor": {"foreach": False}, "foreach": {"foreach": True}, "fused": {"fused": True}}
-results = {how: timed(data, sizes, kind) for how, kind in kinds.items()}
+results = {"tensor by tensor": timed(data, sizes, foreach=False),
+           "foreach": timed(data, sizes, foreach=True), "fused": timed(data, sizes, fused=True)}
 for how, (duration, weights) in results.items():
     same = torch.allclose(weights, results["tensor by tensor"][1], atol=1e-6)
     print(f"{how:17}{duration:7.0f} µs per step, same first step to 1e-6: {same}")
@@ -704,7 +721,8 @@ else:
         optimizer = torch.optim.Adam(net.parameters(), lr=0.001, fused=True)
         begin = time.perf_counter()
         history = train(net, optimizer, big, epochs=10, batch_size=512, progress=True)
-        print(f"{time.perf_counter() - begin:.0f} s, validation accuracy {history.val_accuracy[-1]:.1%}, "
+        print(f"{time.perf_counter() - begin:.0f} s, "
+              f"validation accuracy {history.val_accuracy[-1]:.1%}, "
               f"test accuracy {history.test_accuracy[-1]:.1%}")
 
 # %% [markdown]
