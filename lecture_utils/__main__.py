@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from lecture_utils.environment import ROOT, CourseError, ensure, hand_over
+from lecture_utils.environment import ASSIGNMENT, ROOT, CourseError, ensure, hand_over
 
 INSIDE = "LECTURE_UTILS_INSIDE"  # set for the process that runs in the environment which set-up chose
 
@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     bundle = verb("bundle", "bundle:write", "make the zip file for students")
     bundle.add_argument("target", nargs="?", default="improving_optimization.zip", metavar="file")
     grade = verb("grade", _grade, "grade all submissions, write feedback, the class report and grades.csv")
-    grade.add_argument("assignment", nargs="?", default="lecture12")
+    grade.add_argument("assignment", nargs="?", default=ASSIGNMENT)
     grade.add_argument("--student", default="*", help="only these, for example 'a*' (default: all)")
     grade.add_argument("--force", action="store_true", help="grade again what is graded already")
     grade.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     grade.add_argument("--submission-seconds", type=int, default=600, metavar="N", help="of a submission (default 600)")
     grade.add_argument("--no-feedback", action="store_false", dest="feedback", help="write no feedback pages")
     report = verb("report", _report, "write the class report and the tables of what is graded: report/, grades.csv")
-    report.add_argument("assignment", nargs="?", default="lecture12")
+    report.add_argument("assignment", nargs="?", default=ASSIGNMENT)
     report.add_argument("--db", metavar="URL", help="of the gradebook")
     demo = verb("demo", "grading.demo:demo", "make a class of honest and hostile students, grade it, open its report")
     demo.add_argument(

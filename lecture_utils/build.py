@@ -22,23 +22,21 @@ from traitlets.config import Config
 from lecture_utils import practice
 from lecture_utils.checks.exercise import Exercise
 from lecture_utils.checks.record import checks_json, load_rubrics
-from lecture_utils.environment import ROOT, CourseError, tools
+from lecture_utils.environment import ASSIGNMENT, NOTEBOOKS, ROOT, SOLUTIONS, SOURCE, CourseError, sources, tools
 
-ASSIGNMENT = "lecture12"
-SOURCE, NOTEBOOKS, SOLUTIONS = (ROOT / step / ASSIGNMENT for step in ("source", "notebooks", "solutions"))
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 CELL_TIME_LIMIT = 120  # seconds
 
 
 def build(only: list[str] | None = None) -> None:
     """Build the notebooks whose names start with one of ``only``, or all. Raises ``CourseError`` with what to mend."""
-    sources = _sources(only)
-    for source in sources:
+    chosen = _chosen(only)
+    for source in chosen:
         if edited := edits(source):
             _write(source, edited)
     checks = checks_json(exercises := load_rubrics(SOURCE / "rubrics"))
     _write(SOURCE / "checks.json", checks)
-    notebooks = {source.stem: read_source(source, exercises) for source in sources}
+    notebooks = {source.stem: read_source(source, exercises) for source in chosen}
     for name, notebook in notebooks.items():
         _write(SOURCE / f"{name}.ipynb", _text(notebook))
     with tempfile.TemporaryDirectory() as folder:
@@ -54,6 +52,9 @@ def build(only: list[str] | None = None) -> None:
         for stale in _stale(NOTEBOOKS, "*") + _stale(SOLUTIONS, "*.ipynb"):
             stale.unlink()
             print(f"removed  {stale.relative_to(ROOT)}: it has no source")
+    # Notebook 8 links to headings and repeats corrections of the others.
+    if left := [s.stem for s in sources() if s.stem not in notebooks and _left_behind(s, exercises)]:
+        print(f"stale    {', '.join(left)}: build them, too")
 
 
 def check(only: list[str] | None = None) -> str:
@@ -64,16 +65,16 @@ def check(only: list[str] | None = None) -> str:
     exercises = load_rubrics(SOURCE / "rubrics")
     checks = checks_json(exercises)
     pairs = [(SOURCE / "checks.json", checks), (NOTEBOOKS / "checks.json", checks)]
-    sources = _sources(only)
-    if edited := [s.with_suffix(".ipynb").name for s in sources if edits(s)]:
+    chosen = _chosen(only)
+    if edited := [s.with_suffix(".ipynb").name for s in chosen if edits(s)]:
         return f"{', '.join(edited)}: edited since the last build. `build` takes it over.\n"
     with tempfile.TemporaryDirectory() as folder:
-        for source in sources:
+        for source in chosen:
             notebook = read_source(source, exercises)
             _write(SOURCE / f"{source.stem}.ipynb", _text(notebook), say=False)
             pairs.append((SOLUTIONS / f"{source.stem}.ipynb", _without_outputs(_solution_cells(notebook))))
         _release(Path(folder), database=False)
-        for source in sources:
+        for source in chosen:
             made = Path(folder) / ASSIGNMENT / f"{source.stem}.ipynb"
             pairs.append((NOTEBOOKS / f"{source.stem}.ipynb", _normal(made)))
     return "".join(_diff(path, text) for path, text in pairs) + "".join(
@@ -189,7 +190,7 @@ def register(api: Any) -> None:
     from nbgrader.utils import temp_attrs
 
     exercises = load_rubrics(SOURCE / "rubrics")
-    for source in _sources(None):
+    for source in sources():
         _write(SOURCE / f"{source.stem}.ipynb", _text(read_source(source, exercises)), say=False)
     # In this process: the address may hold a password, which a command line would show to all who use the machine.
     with tempfile.TemporaryDirectory() as folder, temp_attrs(api.coursedir, release_directory=folder):
@@ -231,6 +232,13 @@ def solution(notebook: NotebookNode, name: str) -> str:
         client.execute()
     except CellExecutionError as error:
         raise CourseError(f"{name}: a cell of the solution fails.\n{error}") from None
+    for cell in notebook.cells:  # in a student's notebook a failing check stops nothing
+        about = cell.metadata.get("nbgrader", {})
+        if about.get("points") and any(o.output_type == "error" for o in cell.get("outputs", [])):
+            raise CourseError(
+                f"{name}: the solution does not pass the check of {about.grade_id}. "
+                "(On a very busy machine a check may run out of time: then build again.)"
+            )
     notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
     for output in (o for c in notebook.cells for o in c.get("outputs", [])):
         # A widget needs its kernel: without one only its picture can be shown, and its random id would be new each time.
@@ -283,19 +291,24 @@ def _text(notebook: NotebookNode) -> str:
 # --- files -------------------------------------------------------------------------------------------------------
 
 
-def _sources(only: list[str] | None) -> list[Path]:
-    sources = sorted(SOURCE.glob("[0-9][0-9]_*.py"))
+def _chosen(only: list[str] | None) -> list[Path]:
     if not only:
-        return sources
-    if unknown := [o for o in only if not any(s.stem.startswith(o) for s in sources)]:
-        raise CourseError(
-            f"No source starts with {', '.join(unknown)}. There are: {', '.join(s.stem for s in sources)}."
-        )
-    return [s for s in sources if any(s.stem.startswith(o) for o in only)]
+        return sources()
+    names = [s.stem for s in sources()]
+    if unknown := [o for o in only if not any(name.startswith(o) for name in names)]:
+        raise CourseError(f"No source starts with {', '.join(unknown)}. There are: {', '.join(names)}.")
+    return [s for s in sources() if s.stem.startswith(tuple(only))]
+
+
+def _left_behind(source: Path, exercises: dict[str, Exercise]) -> bool:
+    """Whether the notebook that was built from ``source`` has other cells than a build now would give it."""
+    built = SOLUTIONS / f"{source.stem}.ipynb"
+    ids = [c.id for c in read_source(source, exercises).cells]
+    return not built.exists() or [c.get("id") for c in nbformat.read(built, as_version=4).cells] != ids
 
 
 def _stale(folder: Path, pattern: str) -> list[Path]:
-    known = {s.stem for s in _sources(None)} | {"checks"}
+    known = {s.stem for s in sources()} | {"checks"}
     return [p for p in sorted(folder.glob(pattern)) if p.is_file() and p.stem not in known]
 
 

@@ -6,10 +6,9 @@ import json
 import zipfile
 from pathlib import Path
 
-from lecture_utils.environment import ROOT, CourseError
+from lecture_utils.environment import NOTEBOOKS, ROOT, CourseError, sources
 
 FOLDER = "improving_optimization"
-SOURCE, NOTEBOOKS = (ROOT / step / "lecture12" for step in ("source", "notebooks"))
 README = """\
 # Improving Optimization
 
@@ -36,7 +35,7 @@ def write(target: str | Path) -> int:
 
     Raises ``CourseError`` for a notebook that is not there, or that somebody has worked in.
     """
-    names = [f"{source.stem}.ipynb" for source in sorted(SOURCE.glob("[0-9][0-9]_*.py"))]
+    names = [f"{source.stem}.ipynb" for source in sources()]
     notebooks = [NOTEBOOKS / name for name in [*names, "checks.json"]]
     again = "Run `python3 -m lecture_utils build`."
     for file in notebooks:

@@ -6,9 +6,9 @@ import os
 import sys
 from pathlib import Path
 
-from lecture_utils.environment import ROOT, CourseError, hand_over, tools
+from lecture_utils.environment import ASSIGNMENT, ROOT, CourseError, hand_over, tools
 
-FIRST = "notebooks/lecture12/00_start_here.ipynb"
+FIRST = f"notebooks/{ASSIGNMENT}/00_start_here.ipynb"
 SETTINGS = Path(__file__).parent / "jupyter"
 
 

@@ -11,8 +11,8 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from lecture_utils.checks.quiz import NOBODY
-from lecture_utils.environment import CourseError
-from lecture_utils.questions import KINDS, RECORDS, SOURCE, Question, load
+from lecture_utils.environment import CourseError, sources
+from lecture_utils.questions import KINDS, RECORDS, Question, load
 
 
 def expand(notebook: NotebookNode) -> None:
@@ -118,7 +118,7 @@ def _corrected_cells(_: str) -> list[NotebookNode]:
     """All lines "Lecture notes ▸ corrected" of the notebooks, with their sections, in cells of up to 120 words."""
     line = r"^## (\d+\.\d+)  |^> Lecture notes ▸ corrected: (.*(?:\n> .+)*)"  # a section, or a correction in it
     texts, size = [""], 0
-    for file in sorted(SOURCE.glob("[0-9][0-9]_*.py")):
+    for file in sources():
         section, text = "", re.sub(r"^# ?", "", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
         for match in re.finditer(line, text, re.MULTILINE):
             if match[1]:
@@ -136,7 +136,7 @@ def _corrected_cells(_: str) -> list[NotebookNode]:
 def sections() -> dict[str, tuple[str, str]]:
     """{"1.2": (its notebook, its heading)} of all notebooks."""
     found = {}
-    for file in sorted(SOURCE.glob("[0-9][0-9]_*.py")):
+    for file in sources():
         for heading, number in re.findall(r"^# ## ((\d+\.\d+)  .+)$", file.read_text(encoding="utf-8"), re.MULTILINE):
             found[number] = (file.stem, re.sub("[`*]", "", heading))
     return found

@@ -19,9 +19,8 @@ from typing import Any
 
 from lecture_utils.checks.exercise import Exercise, Misconception
 from lecture_utils.checks.quiz import normal, seal, which_set
-from lecture_utils.environment import ROOT, CourseError
+from lecture_utils.environment import SOURCE, CourseError
 
-SOURCE = ROOT / "source" / "lecture12"
 RECORDS = SOURCE / "rubrics" / "questions.toml"
 KINDS = {
     "true_false": "True or false",

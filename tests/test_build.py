@@ -75,6 +75,28 @@ def test_an_edit_of_the_paired_notebook_is_taken_over_into_the_source(course):
     )
 
 
+def test_building_one_notebook_tells_which_others_it_leaves_behind(course):
+    source = course / "source" / "lecture12" / SOURCES[1].name
+    original = source.read_text(encoding="utf-8")
+    source.write_text(original.replace("# ## 1.3  ", "# ## 1.3  Really: ", 1), encoding="utf-8")
+    assert source.read_text(encoding="utf-8") != original
+    result = run(course, "01")
+    assert result.returncode == 0, result.stderr
+    assert f"stale    {SOURCES[8].stem}: build them, too" in result.stdout
+    source.write_text(original, encoding="utf-8")
+
+
+def test_a_solution_that_fails_its_check_is_not_written():
+    from conftest import EXERCISES
+
+    notebook = build.read_source(SOURCES[0], EXERCISES)
+    check = next(k for k, c in enumerate(notebook.cells) if c.metadata.get("nbgrader", {}).get("points"))
+    answer = next(c for c in notebook.cells[check::-1] if c.metadata.get("nbgrader", {}).get("solution"))
+    answer.source += "\ngradient_step = lambda *_: None"
+    with pytest.raises(CourseError, match="does not pass the check of"):
+        build.solution(notebook, SOURCES[0].stem)
+
+
 def test_both_edited_is_an_error_and_loses_nothing(tmp_path):
     source = tmp_path / SOURCES[0].name
     shutil.copy(SOURCES[0], source)

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 
 import pytest
 from course import copy_course, run, scores, submit
@@ -26,28 +27,28 @@ def course(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def postgresql(tmp_path_factory):
+def postgresql():
     """The URL of an empty database on a server of our own."""
     found = sorted(glob.glob("/usr/lib/postgresql/*/bin")) or [os.path.dirname(shutil.which("initdb") or "")]
-    folder = tmp_path_factory.mktemp("postgresql")
-    as_whom = []
-    if os.geteuid() == 0:  # the server refuses to run as root
-        user = pwd.getpwnam("postgres")
-        as_whom = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
-        os.chown(folder, user.pw_uid, user.pw_gid)
-        for parent in folder.parents:
-            if parent.stat().st_uid == 0 and parent.is_relative_to("/tmp/") and str(parent) != "/tmp":
-                parent.chmod(0o755)
-    data, port = folder / "data", free_port()
-    call = {"check": True, "stdout": subprocess.DEVNULL, "cwd": folder}
-    subprocess.run([*as_whom, f"{found[-1]}/initdb", "-D", data, "-U", "course", "-A", "trust", "--no-sync"], **call)
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-    control = [*as_whom, f"{found[-1]}/pg_ctl", "-D", str(data), "-w"]
-    subprocess.run([*control, "-l", str(folder / "log"), "-o", options, "start"], **call)
-    try:
-        yield f"postgresql+psycopg2://course@127.0.0.1:{port}/postgres"
-    finally:
-        subprocess.run([*control, "-m", "immediate", "stop"], **call)
+    # Not in pytest's folder: each start of pytest closes that to other users, and the server refuses to run as root.
+    with tempfile.TemporaryDirectory() as folder:
+        as_whom = []
+        if os.geteuid() == 0:
+            user = pwd.getpwnam("postgres")
+            as_whom = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+            os.chown(folder, user.pw_uid, user.pw_gid)
+        data, port = f"{folder}/data", free_port()
+        call = {"check": True, "stdout": subprocess.DEVNULL, "cwd": folder}
+        subprocess.run(
+            [*as_whom, f"{found[-1]}/initdb", "-D", data, "-U", "course", "-A", "trust", "--no-sync"], **call
+        )
+        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+        control = [*as_whom, f"{found[-1]}/pg_ctl", "-D", data, "-w"]
+        subprocess.run([*control, "-l", f"{folder}/log", "-o", options, "start"], **call)
+        try:
+            yield f"postgresql+psycopg2://course@127.0.0.1:{port}/postgres"
+        finally:
+            subprocess.run([*control, "-m", "immediate", "stop"], **call)
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from lecture_utils.environment import ROOT, CourseError, tools
+from lecture_utils.environment import ASSIGNMENT, ROOT, CourseError, tools
 from lecture_utils.grading import sandbox
 
 LOCKED_RETRIES, LOCKED_WAIT = 5, 2.0  # when SQLite sees a deadlock it does not wait: times, seconds
@@ -63,7 +63,7 @@ class Job:
         return Path(self.root, "autograded", ".records", self.assignment, f"{self.student}.{suffix}")
 
 
-def grade(assignment: str = "lecture12", student: str = "*", force: bool = False, workers: int | None = None,
+def grade(assignment: str = ASSIGNMENT, student: str = "*", force: bool = False, workers: int | None = None,
           db: str | None = None, cluster: str | None = None, **settings: Any) -> int:  # fmt: skip
     """Grade ``submitted/STUDENT/assignment``; 0 if all went well, 1 if a submission could not be graded.
 
@@ -354,7 +354,7 @@ def _prepare(assignment: str, db: str | None) -> set[str]:
     with open_gradebook(ROOT, db) as gradebook:
         known = {a.name: a.notebooks for a in gradebook.assignments}
         cells = {(n.name, cell.name, cell.max_score) for n in known.get(assignment, []) for cell in n.grade_cells}
-    if assignment == build.ASSIGNMENT and not now <= cells:
+    if assignment == ASSIGNMENT and not now <= cells:
         build.register(nbgrader_api(str(ROOT), db))
     return set(known)
 

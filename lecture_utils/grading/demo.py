@@ -17,10 +17,9 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from lecture_utils.environment import ROOT, CourseError, tools
+from lecture_utils.environment import ASSIGNMENT, ROOT, CourseError, tools
 from lecture_utils.grading import sandbox
 
-ASSIGNMENT = "lecture12"
 FOLDERS = ("lecture_utils", "notebooks", "solutions", "source")
 FILES = ("nbgrader_config.py", "pyproject.toml", "requirements.txt")
 CELL_SECONDS = 10  # so that an endless loop costs little

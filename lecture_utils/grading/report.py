@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lecture_utils.environment import ROOT, CourseError
+from lecture_utils.environment import ASSIGNMENT, ROOT, CourseError
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Submission:
         return bool(self.results) and not any(r.kind == "failed" for r in self.results)
 
 
-def report(assignment: str = "lecture12", db: str | None = None, root: Path = ROOT) -> Path:
+def report(assignment: str = ASSIGNMENT, db: str | None = None, root: Path = ROOT) -> Path:
     """Write ``report/index.html``, the tables beside it, and ``grades.csv``; the page's path. Raises ``CourseError``."""
     from nbgrader.api import MissingEntry
     from nbgrader.plugins import CsvExportPlugin

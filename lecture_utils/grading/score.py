@@ -32,10 +32,9 @@ from lecture_utils.checks.quiz import judge_question
 from lecture_utils.checks.record import load_rubrics, record
 from lecture_utils.checks.resume import compare as compare_runs
 from lecture_utils.checks.traces import KINDS, Problem, Trace, decode
-from lecture_utils.environment import ROOT, CourseError
+from lecture_utils.environment import ROOT, SOURCE, CourseError
 from lecture_utils.grading.reading import Reading
 
-SOURCE = ROOT / "source" / "lecture12"
 SECRET = ROOT / "grading_secret"
 COMPARING = 60  # seconds for one record: an honest one takes less than one
 TEXT = 400  # characters of what student code says that a verdict may quote
