@@ -198,7 +198,8 @@ def ask(name: str, student: str) -> None:
         text = question["texts"][which_set(name, student, len(question["texts"]))]
     except (LookupError, OSError, ValueError) as error:
         text = f"✘ {error.args[0] if isinstance(error, LookupError) else error}"
-    display({"text/markdown": text, "text/plain": text}, raw=True)
+    # Exported pages, feedback too, show coloured code in an output in a proportional font, and plain code as code.
+    display({"text/markdown": text.replace("```python", "```"), "text/plain": text}, raw=True)
 
 
 def check_answer(name: str, value: Any, student: str) -> float | None:
