@@ -285,6 +285,22 @@ def test_first_wrong_step_is_told(checks_file):
     assert verdict.headline.startswith("step 2 agrees, step 3 does not")
 
 
+@pytest.mark.parametrize(
+    ("w_off", "delta_off", "told"),
+    [
+        (0.1, 0, "step 1 differs (delta is right, w is not)"),
+        (0, 0.1, "step 1 differs (w is right, delta is not)"),
+        (0.1, 0.1, "step 1 differs"),
+    ],
+)
+def test_what_is_right_in_a_wrong_step_is_told(checks_file, w_off, delta_off, told):
+    def off(w, grad, delta, lr, alpha):
+        delta = alpha * delta + lr * grad
+        return w - delta + w_off, delta + delta_off
+
+    assert judge(off, "momentum_step", checks_file).headline == told
+
+
 def test_state_kept_outside_the_arguments_does_not_pass(checks_file):
     memory = {}
 

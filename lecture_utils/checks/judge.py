@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from lecture_utils.checks.observers import TIME_LIMIT, observe
-from lecture_utils.checks.traces import Problem, Trace, decode, first_difference, same
+from lecture_utils.checks.traces import Problem, Trace, close, decode, first_difference, same
 
 FORMAT = 1  # of checks.json
 ADVICE = {  # where no misconception fits, by observer; the others' cases can be calculated by hand
@@ -135,10 +135,8 @@ def _where(got: Trace, expected: Trace, case: dict, rtol: float, agreeing: int, 
     what = what.split(" (")[0]
     if place.startswith("step "):
         number = int(place.split()[1])
-        before = [e for e in got.entries[:i] if e[0].startswith(f"{place}:")]
         headline = "step 1 differs" if number == 1 else f"step {number - 1} agrees, step {number} does not"
-        if before and (others := {e[0].partition(": ")[2].split(" (")[0] for e in before} - {what}):
-            headline += f" ({', '.join(sorted(others))} {'are' if len(others) > 1 else 'is'} right, {what} is not)"
+        headline += _right_and_wrong(got, expected, place, rtol)
     else:
         headline = f"{agreeing} of {n} {'parts are right' if place == 'the answer' else 'cases agree'}"
     if value.shape != right.shape:
@@ -163,6 +161,21 @@ def _where(got: Trace, expected: Trace, case: dict, rtol: float, agreeing: int, 
         text = "It contains nan or inf. Is something divided by zero, or is there the root of a negative number?"
         return headline, evidence, ("nonfinite", text)
     return headline, evidence, None
+
+
+def _right_and_wrong(got: Trace, expected: Trace, place: str, rtol: float) -> str:
+    """Which of the things that come back in a step are right: where only w is wrong, the averages need no look."""
+    agrees: dict[str, bool] = {}
+    for (label, a), (other, b) in zip(got.entries, expected.entries, strict=False):
+        if label.startswith(f"{place}: "):
+            what = label.partition(": ")[2].split(" (")[0]
+            agrees[what] = agrees.get(what, True) and label == other and close(a, b, rtol)
+    right, wrong = ([what for what in agrees if agrees[what] is each] for each in (True, False))
+    return f" ({_are(right)} right, {_are(wrong)} not)" if right else ""
+
+
+def _are(names: list[str]) -> str:
+    return f"{', '.join([*names[:-2], ' and '.join(names[-2:])])} {'are' if len(names) > 1 else 'is'}"
 
 
 def _given(case: dict, got: Trace, label: str, index: list[int]) -> str:
