@@ -36,5 +36,6 @@ c.Autograde.autograde_preprocessors = [
     "lecture_utils.grading.score.Review",
     "nbgrader.preprocessors.CheckCellMetadata",
 ]
+c.GenerateFeedback.exporter_class = "lecture_utils.grading.feedback.FeedbackExporter"
 # Two threads are slower on these small networks, and much slower beside another grading process.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

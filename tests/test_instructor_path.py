@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 import sys
 
@@ -50,7 +51,13 @@ def test_autograde_feedback_and_export_with_plain_commands(course):
     # The edited and the deleted check cell are restored: the answers beside them count.
     assert scores == {"perfect": points(), "half": points() - 3, "tampered": points(), "untouched": 0}
     feedback = (course / "feedback" / "half" / "lecture12" / "04_momentum_nesterov.html").read_text(encoding="utf-8")
-    assert "plain gradient descent" in feedback
+    top, _, below = feedback.partition('id="notebook"')
+    (row,) = re.findall("<tr><td>.*?</tr>", top, re.DOTALL)  # what cost points, and nothing else
+    assert "momentum_step" in row
+    assert "0 of 3" in row
+    assert "plain gradient descent" in row
+    assert "Full points:" in top
+    assert "<summary>Hint 1</summary>" in below  # the course's own text is not disarmed
 
 
 def test_grade_is_a_wrapper_with_the_same_result(course):

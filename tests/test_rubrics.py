@@ -1,5 +1,6 @@
 """Every exercise: its reference is right, and every misconception is wrong in its own way and is named."""
 
+import json
 import re
 from contextlib import contextmanager
 from dataclasses import replace
@@ -66,6 +67,12 @@ def test_hidden_cases_also_tell_right_from_wrong(exercise):
         assert not any(t.problem for t in right), seed
         for wrong in exercise.misconceptions:
             assert not equal(exercise, traces(exercise, wrong.wrong, cases), right), (wrong.name, seed)
+
+
+@pytest.mark.parametrize("exercise", [e for e in EXERCISES.values() if e.observer != "answer"], ids=lambda e: e.name)
+def test_hidden_cases_are_too_many_to_know_by_heart(exercise):
+    drawn = {json.dumps(exercise.cases(Random(seed))) for seed in range(1000)}
+    assert len(drawn) > 800
 
 
 @pytest.mark.parametrize("name", [n for n, e in EXERCISES.items() if e.observer == "steps"])

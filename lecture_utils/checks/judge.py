@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 import json
 import textwrap
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,14 @@ def compare(name: str, spec: dict[str, Any], traces: list[Trace], public: int | 
     advice = ADVICE.get(spec["observer"], "Redo the case below by hand, and compare it with your code line by line.")
     text = f"This is none of the usual slips. {advice if evidence else 'Which kinds of input differ there?'}"
     return Verdict(name, False, "different", share, headline, text, None, evidence)
+
+
+def pointing_to(unfinished: Sequence[str], verdict: Verdict) -> Verdict:
+    """The verdict on an exercise that may call others, when some of those are ``unfinished``: the mistake may be there."""
+    if not unfinished or verdict.passed or verdict.kind in ("misconception", "not_written"):
+        return verdict
+    text = f"If it calls your {unfinished[0]}: that one is not right yet, and the mistake may be there. Mend it first."
+    return replace(verdict, message=f"{verdict.message}\n{text}")
 
 
 def failing(problem: Problem) -> str:

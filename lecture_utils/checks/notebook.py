@@ -17,7 +17,7 @@ from IPython import get_ipython
 from IPython.display import display
 
 from lecture_utils.checks.calling import stub_of
-from lecture_utils.checks.judge import Verdict, find_exercise, judge, load, nearby
+from lecture_utils.checks.judge import Verdict, find_exercise, judge, load, nearby, pointing_to
 from lecture_utils.checks.quiz import board, explanation, recorded
 
 _verdicts: dict[str, Verdict] = {}  # the last verdict of each exercise in this kernel
@@ -61,12 +61,7 @@ def check(function: Any, *more: Callable) -> float | None:
             verdict = judge((function, *more) if more else function, exercise=name)
         else:  # an exam's checks.json
             verdict = recorded(function, name, spec)
-        open_ = _not_green(spec.get("uses", ()))
-        if open_ and not verdict.passed and verdict.kind not in ("misconception", "not_written"):
-            text = (
-                f"If it calls your {open_[0]}: that one's check is not green yet. Mend it first, then run this again."
-            )
-            verdict = replace(verdict, message=f"{verdict.message}\n{text}")
+        verdict = pointing_to(_not_green(spec.get("uses", ())), verdict)
         if verdict.passed and (why := explanation(spec)):
             verdict = replace(verdict, message=f"{why}\n{verdict.message}")
     except (LookupError, OSError, TypeError, ValueError) as error:  # no such exercise, no readable checks.json

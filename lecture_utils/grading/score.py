@@ -14,6 +14,7 @@ from functools import cache
 from random import Random
 from typing import Any
 
+import nbformat
 import torch
 from nbconvert.preprocessors.sanitize import SanitizeHTML
 from nbformat import NotebookNode
@@ -25,14 +26,14 @@ from traitlets import Bool
 
 from lecture_utils.checks.calling import TimedOut, time_limit
 from lecture_utils.checks.exercise import Exercise
-from lecture_utils.checks.judge import Verdict, compare, load
+from lecture_utils.checks.judge import Verdict, compare, load, pointing_to
 from lecture_utils.checks.notebook import card
 from lecture_utils.checks.observers import TIME_LIMIT, traced
 from lecture_utils.checks.quiz import judge_question
 from lecture_utils.checks.record import load_rubrics, record
 from lecture_utils.checks.resume import compare as compare_runs
 from lecture_utils.checks.traces import KINDS, Problem, Trace, decode
-from lecture_utils.environment import ROOT, SOURCE, CourseError
+from lecture_utils.environment import NOTEBOOKS, ROOT, SOURCE, CourseError
 from lecture_utils.grading.reading import Reading
 
 SECRET = ROOT / "grading_secret"
@@ -52,16 +53,19 @@ class Score(NbGraderPreprocessor):
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         records = resources["observed"]
         examined = resources["nbgrader"]["student"] if self.exam else None
-        reading = Reading(nb)
+        reading, green = Reading(nb), set()
         for cell in nb.cells:
             name = cell.metadata.get("nbgrader", {}).get("grade_id")
             if name not in records:
                 continue
             verdict = _verdict(name, records[name], examined)
+            if name in exercises():
+                verdict = pointing_to([u for u in exercises()[name].uses if u not in green], verdict)
             if verdict.kind == "other_student":
                 verdict = replace(verdict, kind="review")
             elif verdict.credit and (why := reading.doubt(exercises()[name])):
                 verdict = Verdict(name, False, "review", 0.0, "for your instructor to look at", why)
+            green |= {name} if verdict.passed else set()
             points = round(verdict.credit * cell.metadata.nbgrader.points, 4)
             shown = card(verdict)
             cell.outputs = [
@@ -93,7 +97,11 @@ class Review(NbGraderPreprocessor):
                 cell.metadata.tags = [t for t in cell.metadata.tags if isinstance(t, str) and _WORD.fullmatch(t)]
             if "id" in cell and not _WORD.fullmatch(str(cell.id)):
                 cell.id = secrets.token_hex(4)
-            if cell.cell_type != "code" and not is_locked(cell):
+            if (
+                cell.cell_type != "code"
+                and not is_locked(cell)
+                and cell.source.strip() not in own_texts(names["notebook"])
+            ):
                 cell.source = _without_script_links(cell.source)
                 SanitizeHTML().preprocess_cell(cell, resources, 0)
                 cell.pop("attachments", None)
@@ -118,6 +126,14 @@ def _without_script_links(source: str) -> str:
     while (plain := html.unescape(source)) != source:
         source = plain
     return _SCRIPT_LINK.sub("unsafe-link-", source)
+
+
+@cache
+def own_texts(notebook: str) -> set[str]:
+    """The course's own Markdown, which may hold HTML: its folded hints."""
+    file = NOTEBOOKS / f"{notebook}.ipynb"
+    cells = nbformat.read(file, as_version=4).cells if file.exists() else []
+    return {cell.source.strip() for cell in cells if cell.cell_type == "markdown"}
 
 
 # --- exercises ---------------------------------------------------------------------------------------------------

@@ -421,7 +421,8 @@ def _ratio_of_neighbours(lr0, batch0, lrs, max_batch):
 def batch_cases(random):
     cases = []
     for factors in ([1, 0.7, 0.45, 0.3, 0.2, 0.013], [0.5, 1, 1.7, 0.6, 0.37]):
-        lr0, batch0 = random.choice([0.1, 0.3, 0.5]), random.choice([17, 23, 51])  # some sizes round up, some down
+        lr0 = round(random.uniform(0.1, 0.9), 2)
+        batch0 = random.choice([17, 23, 51])  # some sizes round up, some down
         args = {
             "lr0": lr0,
             "batch0": batch0,

@@ -237,7 +237,11 @@ def _warms_up_only(s, w, n):
 
 def warmup_cases(random):
     cases = []
-    for warmup, total in [(random.randint(4, 6), random.randint(20, 26)), (0, 8), (random.randint(2, 3), 10)]:
+    for warmup, total in [
+        (random.randint(4, 9), random.randint(20, 60)),
+        (0, random.randint(8, 20)),
+        (random.randint(2, 3), random.randint(10, 20)),
+    ]:
         steps = sorted(
             {0, 1, warmup - 1, warmup, warmup + 1, (warmup + total) // 2, total - 1, total, total + 3} - {-1}
         )

@@ -86,6 +86,10 @@ def _no_memory(w, grad, delta, lr, alpha):
     return w - delta, delta
 
 
+def _no_velocity(w, grad, delta, lr, alpha):
+    return w - lr * grad, delta
+
+
 def _negative_velocity(w, grad, delta, lr, alpha):
     delta = alpha * delta - lr * grad
     return w + delta, delta
@@ -172,6 +176,11 @@ MOMENTUM = (
         _friction,
     ),
     Misconception("no_memory", "the old velocity has no effect: this is plain gradient descent.", _no_memory),
+    Misconception(
+        "no_velocity",
+        "a step of plain gradient descent, with the velocity handed back as it came. It moves w, and it changes in each step.",
+        _no_velocity,
+    ),
     Misconception(
         "velocity_without_gradient",
         "w moves as it should, but the velocity that is returned has not felt this gradient. The step itself is the velocity.",
