@@ -90,10 +90,11 @@ def shape(numbers):
 
 
 @pytest.mark.parametrize("pair", MISCONCEPTIONS, ids=by_name)
-def test_message_does_not_show_the_line(pair):
+def test_message_is_plain_text_and_does_not_show_the_line(pair):
     message = pair[1].message
     assert "return w" not in message
     assert " = alpha * " not in message
+    assert not re.search(r"\*\w+\*", message)  # cards and reports render no Markdown
 
 
 def test_a_busy_machine_does_not_change_what_is_recorded(monkeypatch):

@@ -121,7 +121,7 @@ def lambda_cases(random):
 
 
 _EACH_TIME = (
-    "a factor from one epoch to the next. LambdaLR multiplies the *first* rate by what you return, so it must hold the "
+    "a factor from one epoch to the next. LambdaLR multiplies the first rate by what you return, so it must hold the "
     "whole decay up to this epoch."
 )
 LAMBDA = (

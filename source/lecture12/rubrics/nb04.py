@@ -158,7 +158,7 @@ MOMENTUM = (
     ),
     Misconception(
         "alpha_on_both",
-        "α shrinks the new gradient too. It is the share of the *old* velocity that survives.",
+        "α shrinks the new gradient too. It is the share of the old velocity that survives.",
         _alpha_on_both,
     ),
     Misconception(
@@ -275,7 +275,7 @@ def _torch_uphill(w, grad, buf, lr, momentum, dampening):
 
 
 _FIRST = (
-    "the buffer starts from zeros, so the first gradient is dampened. PyTorch's buffer *is* the first gradient, whole; "
+    "the buffer starts from zeros, so the first gradient is dampened. PyTorch's buffer is the first gradient, whole; "
     "dampening begins with the second step."
 )
 
@@ -304,7 +304,7 @@ TORCH = (
     ),
     Misconception(
         "dampening_multiplies",
-        "dampening is used as the share of the gradient that is *kept*. It is the share that is taken away.",
+        "dampening is used as the share of the gradient that is kept. It is the share that is taken away.",
         _dampening_multiplies,
     ),
     Misconception(
@@ -706,7 +706,7 @@ EXERCISES = [
         misconceptions=(
             Misconception(
                 "multiplied",
-                "a rate that shrinks with α. A velocity that remembers more takes *longer* steps.",
+                "a rate that shrinks with α. A velocity that remembers more takes longer steps.",
                 lambda lr, alpha: lr * (1 - alpha),
             ),
             Misconception(

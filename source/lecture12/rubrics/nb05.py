@@ -97,7 +97,7 @@ def gain_cases(random):
 
 
 _NO_OLD_GAIN = (
-    "the formula of the lecture notes, which lost the old gain. The new gain must grow from the old *gain*, weight by "
+    "the formula of the lecture notes, which lost the old gain. The new gain must grow from the old gain, weight by "
     "weight."
 )
 GAINS = (
@@ -267,7 +267,7 @@ RMSPROP = (
     ),
     Misconception(
         "beta_exchanged",
-        "β and 1 − β are exchanged. β is the share of the *old* mean square that stays.",
+        "β and 1 − β are exchanged. β is the share of the old mean square that stays.",
         _rms(lambda r, g, b: (1 - b) * r + b * g**2),
         credit=0.3,
     ),
@@ -427,7 +427,7 @@ FIRST = (
     Misconception("no_root", "r after one step, but not its root.", lambda lr, b: lr / (1 - b), credit=0.5),
     Misconception(
         "inverse",
-        "the root above the line. The step is *divided* by the root of r.",
+        "the root above the line. The step is divided by the root of r.",
         lambda lr, b: lr * math.sqrt(1 - b),
         credit=0.3,
     ),

@@ -160,7 +160,7 @@ ADAM = (
     ),
     Misconception(
         "times_t",
-        "1 − βt, a product. The share that is missing is β to the *power* t.",
+        "1 − βt, a product. The share that is missing is β to the power t.",
         _adam(c1=lambda b, t: 1 - b * t, c2=lambda b, t: 1 - b * t),
     ),
     Misconception(
@@ -375,13 +375,13 @@ OVERSHOOT = (
     ),
     Misconception(
         "what_is_missing",
-        "the powers of β themselves: that share is *missing*. The step has the rest.",
+        "the powers of β themselves: that share is missing. The step has the rest.",
         lambda t, a, b: a**t / torch.sqrt(b**t),
         credit=0.3,
     ),
     Misconception(
         "difference",
-        "a difference. Asked for is how many *times* too long the step is.",
+        "a difference. Asked for is how many times too long the step is.",
         lambda t, a, b: (1 - a**t) - torch.sqrt(1 - b**t),
     ),
     Misconception(
@@ -504,7 +504,7 @@ ADAMW = (
     ),
     Misconception(
         "only_decay_share",
-        "w keeps only the share lr · weight_decay. That is what is taken *away*.",
+        "w keeps only the share lr · weight_decay. That is what is taken away.",
         _decayed(lambda w, lr, wd: lr * wd * w),
     ),
     Misconception(

@@ -84,7 +84,7 @@ MAKE = [
     Misconception("rmsprop_memory", f"the memory of RMSProp {_FORGOTTEN}", _maker(rmsprop={"alpha": None}), credit=0.7),
     Misconception(
         "one_minus_beta",
-        "the memory of RMSProp is 1 − β. PyTorch's argument is the share of the *old* mean square that is kept.",
+        "the memory of RMSProp is 1 − β. PyTorch's argument is the share of the old mean square that is kept.",
         _maker(rmsprop={"alpha": 0.1}),
         credit=0.5,
     ),
@@ -359,7 +359,7 @@ TO_TORCH = (
     ),
     Misconception(
         "alpha_for_rest",
-        "the factor α. What the average gives the *new* gradient is the rest, 1 − α.",
+        "the factor α. What the average gives the new gradient is the rest, 1 − α.",
         _forms(_same, lambda lr, alpha: lr * alpha),
         credit=0.5,
     ),
@@ -611,7 +611,7 @@ BEST = (
     ),
     Misconception(
         "edge_of_the_rest",
-        "the failed rates are taken out before the edge is looked for. A rate that diverges *is* a neighbour: it shows "
+        "the failed rates are taken out before the edge is looked for. A rate that diverges is a neighbour: it shows "
         "that the grid went far enough on that side.",
         _best(edge=_edge_of_the_finite),
         credit=0.7,
