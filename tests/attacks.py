@@ -721,17 +721,13 @@ attack("script in a comment and a string", answer=RIGHT + f"\n# {SCRIPT}\nx = {S
 
 
 def add_attachment(nb: dict) -> None:
-    nb["cells"].append(
-        {
-            "cell_type": "markdown",
-            "metadata": {},
-            "source": "![a](attachment:a.svg)",
-            "attachments": {
-                "a.svg": {"image/svg+xml": f"<svg>{SCRIPT}</svg>"},
-                'x" onerror="alert(1)__MARK__': {"text/html": SCRIPT},
-            },
-        }
-    )
+    pictures = {
+        "a.svg": {"image/svg+xml": f"<svg>{SCRIPT}</svg>"},
+        'x" onerror="alert(1)__MARK__': {"text/html": SCRIPT},
+    }
+    nb["cells"][0]["attachments"] = pictures  # the text is the course's own
+    cell = {"cell_type": "markdown", "metadata": {}, "source": "![a](attachment:a.svg)", "attachments": pictures}
+    nb["cells"].append(cell)
 
 
 def bad_metadata(nb: dict) -> None:

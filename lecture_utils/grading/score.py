@@ -97,14 +97,11 @@ class Review(NbGraderPreprocessor):
                 cell.metadata.tags = [t for t in cell.metadata.tags if isinstance(t, str) and _WORD.fullmatch(t)]
             if "id" in cell and not _WORD.fullmatch(str(cell.id)):
                 cell.id = secrets.token_hex(4)
-            if (
-                cell.cell_type != "code"
-                and not is_locked(cell)
-                and cell.source.strip() not in own_texts(names["notebook"])
-            ):
-                cell.source = _without_script_links(cell.source)
-                SanitizeHTML().preprocess_cell(cell, resources, 0)
+            if cell.cell_type != "code":
                 cell.pop("attachments", None)
+                if not is_locked(cell) and cell.source.strip() not in own_texts(names["notebook"]):
+                    cell.source = _without_script_links(cell.source)
+                    SanitizeHTML().preprocess_cell(cell, resources, 0)
         return nb, resources
 
 
