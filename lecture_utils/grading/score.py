@@ -105,17 +105,9 @@ class Review(NbGraderPreprocessor):
         return nb, resources
 
 
-_SCRIPT_LINK = (
-    re.compile(  # as a browser reads it: blanks and control characters do not count; a backslash is Markdown's
-        "(?:"
-        + "|".join(
-            r"[\x00-\x20\\]*".join(scheme)
-            for scheme in ("javascript:", "vbscript:", "data:text", "data:app", "data:image/svg", "attachment:")
-        )
-        + ")",
-        re.IGNORECASE,
-    )
-)
+_SCHEMES = "javascript: vbscript: data:text data:app data:image/svg attachment:".split()
+# As a browser reads them: blanks and control characters do not count; a backslash is Markdown's.
+_SCRIPT_LINK = re.compile("|".join(r"[\x00-\x20\\]*".join(scheme) for scheme in _SCHEMES), re.IGNORECASE)
 
 
 def _without_script_links(source: str) -> str:
