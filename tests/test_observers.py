@@ -116,6 +116,39 @@ def test_an_answer_that_is_not_there_is_no_crash(answer, checks_file):
     assert verdict.kind in ("not_written", "type")
 
 
+def test_two_slips_in_two_settings_the_first_is_named(checks_file):
+    right = EXERCISES["make_optimizer"].reference
+
+    def make_optimizer(name, params):
+        if name == "rmsprop":
+            return torch.optim.RMSprop(params, lr=0.001)
+        return torch.optim.Adam(params) if name == "adam" else right(name, params)
+
+    found = judge(make_optimizer, "make_optimizer", checks_file)
+    assert (found.misconception, found.credit) == ("rmsprop_memory", pytest.approx(3 / 5))
+    assert "Other settings differ, too." in found.message
+
+
+def test_groups_without_a_rate_are_told(checks_file):
+    class NoRate(torch.optim.Optimizer):
+        def __init__(self, params, lr=0.001, betas=(0.9, 0.999), eps=1e-8):
+            super().__init__(params, {})
+
+        def step(self):
+            pass
+
+    def spoils_the_group(optimizer, epoch, lr0, k):
+        optimizer.param_groups[0] = lr0
+
+    for wrong, name in ((NoRate, "MyAdam"), (spoils_the_group, "adjust_learning_rate")):
+        assert 'holds the learning rate as "lr"' in judge(wrong, name, checks_file).message
+
+
+def test_a_crash_with_another_tensor_than_the_first_names_its_shape(checks_file):
+    found = judge(lambda w, grad, r, lr, beta, eps: (w, r) if len(w) else None, "rmsprop_step", checks_file)
+    assert "here w has the shape ()" in found.message
+
+
 def test_words_are_taken_in_any_case_and_the_first_wrong_one_is_explained(checks_file):
     right = EXERCISES["evidence_board"].reference
     assert judge([f" {word.title()} " for word in right], "evidence_board", checks_file).passed
@@ -124,7 +157,7 @@ def test_words_are_taken_in_any_case_and_the_first_wrong_one_is_explained(checks
     assert right[2] not in str(verdict)
 
 
-@pytest.mark.parametrize("wrong", [[0], [5], [1, 2, 4]])
+@pytest.mark.parametrize("wrong", [[0], [5], [1, 2, 4], range(6)])
 def test_credit_of_an_answer_is_the_share_of_its_parts_that_are_right(wrong, checks_file):
     answer = ["supports" if k in wrong and r != "supports" else "against" if k in wrong else r
               for k, r in enumerate(EXERCISES["evidence_board"].reference)]  # fmt: skip

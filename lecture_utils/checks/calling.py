@@ -61,7 +61,7 @@ def _what_crashed(error: BaseException) -> str:
     """The exception, and the student's own line: the last one outside installed packages and this one."""
     said = re.sub(r"\x1b\[[\d;]*m", "", str(error))  # the colours of a terminal
     said = textwrap.shorten(said, 250, placeholder=" …")  # some of torch's messages fill a page
-    if said.startswith("Weights only load failed"):  # goes on for a page, about what is a risk
+    if said.startswith(("Weights only load failed", "Can't pickle local object")):  # the first goes on for a page
         said = (
             "torch.load reads tensors, numbers, text, lists and dictionaries. "
             "Save what state_dict() gives, not the object itself"
@@ -76,11 +76,14 @@ def _what_crashed(error: BaseException) -> str:
 
 
 @contextmanager
-def at(place: str) -> Iterator[None]:
+def at(place: str, here: str = "") -> Iterator[None]:
+    """A ``Problem`` inside is told to be at ``place``; what crashes there is told what was special ``here``."""
     try:
         yield
     except Problem as problem:
         problem.place = place
+        if here and problem.kind == "crashed":
+            problem.args = (f"{problem}\n{here}",)
         raise
 
 

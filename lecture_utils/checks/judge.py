@@ -90,19 +90,35 @@ def compare(name: str, spec: dict[str, Any], traces: list[Trace], public: int | 
     if public is not None and case >= public:
         headline, evidence = "agrees in the visible cases, not in the hidden ones", ""
         problem = problem and (problem[0], "In a hidden case it fails in a way that it does not in the visible ones.")
-    for wrong in spec["misconceptions"]:
-        pairs = list(zip(traces, wrong["traces"], strict=True))
-        if parts:  # name the first wrong one
-            pairs = pairs[case : case + 1]
-        if all(same(t, decode(w), rtol) for t, w in pairs):
-            message = f"This looks like: {wrong['message']}"
-            credit = share or wrong["credit"]
-            return Verdict(name, False, "misconception", credit, headline, message, wrong["name"], evidence)
+    settings = spec["observer"] == "optimizer_by_name"  # of their own, too, but some slips are in several of them
+    wrong = None if parts else _looks_like(spec, traces)
+    if wrong:
+        message, credit = wrong["message"], wrong["credit"]
+    elif (parts or settings) and (wrong := _looks_like(spec, traces, case)):  # name the first that is wrong
+        message = wrong["message"] if parts else f"{wrong['message']}\nOther settings differ, too."
+        credit = share if parts else min(wrong["credit"], sum(agrees) / len(agrees))
+    if wrong:
+        text = f"This looks like: {message}"
+        return Verdict(name, False, "misconception", credit, headline, text, wrong["name"], evidence)
     if problem:
         return Verdict(name, False, problem[0], share, headline, problem[1], None, evidence)
     advice = ADVICE.get(spec["observer"], "Redo the case below by hand, and compare it with your code line by line.")
     text = f"This is none of the usual slips. {advice if evidence else 'Which kinds of input differ there?'}"
     return Verdict(name, False, "different", share, headline, text, None, evidence)
+
+
+def _looks_like(spec: dict[str, Any], traces: list[Trace], case: int | None = None) -> dict[str, Any] | None:
+    """The first misconception that gives just these traces; with ``case``, the first that is wrong there alone."""
+    for wrong in spec["misconceptions"]:
+        recorded, where = wrong["traces"], range(len(traces))
+        if case is not None:
+            name, where = spec["cases"][case].get("name"), [case]  # a setting has other cases of its name at grading
+            rest = zip(recorded, spec["reference"], spec["cases"], strict=True)
+            if not all(a == b for a, b, c in rest if c.get("name") != name):
+                continue
+        if all(same(traces[k], decode(recorded[k]), spec["rtol"]) for k in where):
+            return wrong
+    return None
 
 
 def pointing_to(unfinished: Sequence[str], verdict: Verdict) -> Verdict:
@@ -148,8 +164,9 @@ def _where(got: Trace, expected: Trace, case: dict, rtol: float, agreeing: int, 
     else:
         headline = f"{agreeing} of {n} {'parts are right' if place == 'the answer' else 'cases agree'}"
     if value.shape != right.shape:
-        text = f"{'the result' if what == 'value' else what} has the wrong shape: expected {tuple(right.shape)}, got {tuple(value.shape)}."
-        return headline, described, ("shape", text[0].upper() + text[1:])
+        what = "The result" if what == "value" else f"The new {what}" if place.startswith("step ") else what
+        text = f"{what} has the wrong shape: expected {tuple(right.shape)}, got {tuple(value.shape)}."
+        return headline, described, ("shape", text)
     if value.dtype == torch.bool:
         yes, no = ("yes", "no") if right else ("no", "yes")
         return headline, f"{described}  {place[0].upper() + place[1:]}: {what}? Expected {yes}, got {no}", None

@@ -71,7 +71,7 @@ def steps(function: Callable, case: dict, arguments: list[str], returns: list[st
             else:
                 hyper["grad_fn"] = _quadratic(case["curvature"][i], case["center"][i], dtype)
             shape = tuple(now["w"].shape)
-            with at(place):
+            with at(place, f"It is called for each parameter; here w has the shape {shape}." if i else ""):
                 result = call(function, [_copy({**hyper, **now}[a]) for a in arguments], arguments)
                 for name, value in zip(returns, _unpack(result, returns), strict=True):
                     counts = isinstance(now[name], int)
@@ -180,7 +180,17 @@ def optimizer_rates(function: Callable, case: dict, arguments: list[str]) -> Obs
         with at(f"epoch {epoch}"):
             call(function, [given[name] for name in arguments], arguments)
             for k, group in enumerate(optimizer.param_groups):
-                yield f"epoch {epoch}: the rate of group {k}", as_tensor(group["lr"], "The learning rate")
+                yield f"epoch {epoch}: the rate of group {k}", as_tensor(_rate(group), "The learning rate")
+
+
+def _rate(group: Any) -> Any:
+    """The rate of a group, which student code may have made or spoilt."""
+    if not isinstance(group, dict) or "lr" not in group:
+        text = (
+            'A parameter group must be a dictionary that holds the learning rate as "lr": so every scheduler finds it.'
+        )
+        raise Problem("type", text)
+    return group["lr"]
 
 
 def lambda_rates(function: Callable, case: dict, arguments: list[str]) -> Observation:
@@ -190,7 +200,9 @@ def lambda_rates(function: Callable, case: dict, arguments: list[str]) -> Observ
         text = "It returns None. A function that is defined inside must be returned, too: by its name, without ( )."
         raise Problem("none", text)
     if not callable(made):
-        raise Problem("type", f"It must return a function of the epoch; yours returns a {type(made).__name__}.")
+        number = isinstance(made, (int, float, torch.Tensor))  # has a misconception of its own
+        text = f"It must return a function of the epoch; yours returns a {type(made).__name__}."
+        raise Problem("type", text, place="" if number else "what it returns")
     call(function, list(case["other"].values()), arguments)  # another one, made later, must not change the first
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=case["lr"])
 
@@ -243,7 +255,7 @@ def optimizer_class(function: Callable, case: dict) -> Observation:
                 params, optimizer = made([p.detach() for p in params])
                 call(lambda o=optimizer, saved=saved: o.load_state_dict(saved), [], [])
             for group in optimizer.param_groups:
-                group["lr"] *= case["lr_times"].get(str(step), 1.0)
+                group["lr"] = _rate(group) * case["lr_times"].get(str(step), 1.0)
             for p, grad in zip(params, grads, strict=True):
                 p.grad = None if grad is None else from_numbers(grad)
             try:
@@ -266,7 +278,7 @@ def answer(value: Any, case: dict, words: Sequence[str] = ()) -> Observation:
     """One part of an answer that is no function but a list: ``value[case["part"]]``, a number, or one of ``words``."""
     with at("the answer"):
         if not isinstance(value, (list, tuple)) or len(value) <= case["part"]:
-            raise Problem("type", f"A list with an entry for each part is expected; this is {value!r:.80}.")
+            raise Problem("type", f"A list is expected, with an entry for each part, in order; this is {value!r:.80}.")
         if value[case["part"]] is None:
             raise Problem("not_written", "Replace the None of this part.")
         part = value[case["part"]]

@@ -18,7 +18,7 @@
 #
 # - write local gains and RMSProp, and say what each needs to work;
 # - predict the first step of RMSProp, and say why it is too long;
-# - repair a faulty RMSProp, and say which of its mistakes no training curve shows.
+# - repair a faulty RMSProp, and say which of its mistakes can be tuned away.
 
 # %%
 import math
@@ -313,7 +313,7 @@ for mistake in ("none", "1 + β", "no root", "old r"):
     print(f"{mistake:8}: training loss {before:.2f} → {result}")
 
 # %% [markdown]
-# Two show at once: without the root, or divided by the old $r$ (0 at first, so only $\varepsilon$ is left), the loss explodes. The $1+\beta$ nobody notices. It looks like a smaller learning rate, and is tuned away; only a check against known numbers finds it. In the long run $r$ settles at $\frac{1+\beta}{1-\beta}$ times the mean square:
+# Two show at once: without the root, or divided by the old $r$ (0 at first, so only $\varepsilon$ is left), the loss explodes. The $1+\beta$ is only slow (2.27): it looks like too small a learning rate, and is tuned away; a check against known numbers finds it. In the long run $r$ settles at $\frac{1+\beta}{1-\beta}$ times the mean square:
 
 # %% tags=["demo"]
 for beta in (0.9, 0.99, 0.999):
@@ -325,7 +325,7 @@ for beta in (0.9, 0.99, 0.999):
 # %% [markdown]
 # ## 5.4  In a network, gradients differ by orders of magnitude, RMSProp's steps do not
 #
-# **Predict.** Line up the weights of our network that get a gradient by its typical size. How many orders of magnitude lie between 1 % and 99 % of the way up? And for the steps of RMSProp?
+# **Predict.** Sort the weights of our network by the typical size of their gradient. How many orders of magnitude lie between those at 1 % and at 99 % of the list? And for the steps of RMSProp?
 
 # %% tags=["demo"]
 net = mlp(seed=0, device=device)
@@ -360,7 +360,7 @@ for ax, (what, squares) in zip(axes, panels.items()):
 axes[1].set_xlabel("root mean square over an epoch, of each weight")
 axes[0].legend(loc="upper left")
 figures.describe(fig, "Two histograms on one logarithmic axis. The gradients of the first layer's "
-                 "weights spread over four orders of magnitude; RMSProp's steps gather at η.")
+                 "weights spread over three orders of magnitude; RMSProp's steps gather at η.")
 plt.show()
 
 # %% [markdown]

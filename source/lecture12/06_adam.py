@@ -63,7 +63,7 @@ for name, grads in streams.items():
 # %% [markdown]
 # The full $\eta$ where all gradients agree, much less where they contradict each other.
 #
-# > Lecture notes ▸ corrected: the notes equate $m$ with the velocity of momentum. From rest and at a constant rate, velocity $=\frac{\eta}{1-\alpha}\,m$ (above: $0.1\,m$): the rate has moved into the final step, and $m$ is an average where the velocity is a sum. Momentum 0.9 makes steps of up to $10\,\eta$ times the gradient; Adam's stay near $\eta$, whatever the gradient ([Kingma & Ba 2015](https://arxiv.org/abs/1412.6980), algorithm 1).
+# > Lecture notes ▸ corrected: the notes equate $m$ with the velocity of momentum. From rest and at a constant rate, velocity $=\frac{\eta}{1-\alpha}\,m$ (above: $0.1\,m$): the rate has moved into the final step, and $m$ is an average where the velocity is a sum. Momentum 0.9 makes steps of up to $10\,\eta$ times the gradient; Adam's are about $\eta$ or shorter, whatever the size of the gradient ([Kingma & Ba 2015](https://arxiv.org/abs/1412.6980), algorithm 1).
 
 # %% tags=["demo"]
 for kind in (torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop):
@@ -208,7 +208,7 @@ if passed("adam_step"):
         print(f"η = {lr:5}:  your Adam {a:.2g},  uncorrected {b:.2g}")
 
 # %% [markdown]
-# **Read the figure.** (Mean and range of five seeds.) The uncorrected curve is *shifted* to smaller rates: its best loss, 0.012, comes at 0.01, Adam's 0.021 at 0.03. All 230 steps of these runs lie within the overshoot. It helps where the rate is too small; at 0.06 it throws the weights so far out that they do not come back. A longer step is no error in itself: the trouble is a rate that is not the one you set.
+# **Read the figure.** (Mean and range of five seeds.) The uncorrected curve is *shifted* to smaller rates, and at its best it is even lower: 0.012 at 0.01, Adam's 0.021 at 0.03. (A guess why: all 230 steps lie within the overshoot, which shrinks on the way, like a decaying rate. One task decides nothing.) It helps where the rate is too small; at 0.06 it throws the weights so far out that they do not come back. A longer step is no error in itself: the trouble is a rate that is not the one you set.
 
 # %% [markdown]
 # ## 6.4  A real PyTorch optimizer
@@ -319,12 +319,12 @@ for lr in (0.003, 0.01):
               f"{values.mean():.2f}, above 1.1 in {(values > 1.1).sum()} of 10 seeds")
 
 # %% [markdown]
-# With a fresh state the first step has length $\eta$ in *every* weight that has a gradient, however tiny. At $\eta = 0.003$ that does no harm; at 0.01 this one step raises the loss by 22 % on average. So save the optimizer, too (notebook 3).
+# With a fresh state the first step has length $\eta$ in *every* weight whose gradient is well above $\varepsilon$, however small beside the others. At $\eta = 0.003$ that does no harm; at 0.01 this one step raises the loss by 22 % on average. So save the optimizer, too (notebook 3).
 
 # %% [markdown]
 # ## 6.5  Where Adam fails, and what came of it
 #
-# **It can walk to the wrong end.** [Reddi et al. 2018](https://arxiv.org/abs/1904.09237) gave an example in one dimension. The loss on $[-1, 1]$ is $3x$ in every third step and $-x$ in the others. On average it is $x/3$, so the best point is $-1$. We take $\beta_1 = 0$, $\beta_2 = 0.1$ and $\eta_t = 0.1/\sqrt t$. AMSGrad is Adam divided by the *largest* $r$ so far.
+# **It can walk to the wrong end.** [Reddi et al. 2018](https://arxiv.org/abs/1904.09237) gave an example in one dimension. The loss on $[-1, 1]$ is $3x$ in every third step and $-x$ in the others. On average it is $x/3$, so the best point is $-1$. We take $\beta_1 = 0$, $\beta_2 = 0.1$ and $\eta_t = 0.1/\sqrt t$. AMSGrad divides by the root of the *largest* $r$ so far.
 #
 # **Predict.** The large gradient comes once, the small ones twice. Where does Adam go, given that it divides by the size?
 
@@ -355,7 +355,7 @@ if passed("adam_step"):
 # **Read the figure.** To the *worst* point. The large gradient makes $r$ large at once, and its step is only $-1.05\,\eta$; the two small ones, over a smaller $r$, make $+0.76\,\eta$ and $+0.97\,\eta$. AMSGrad does not forget: there the large one wins. With $\beta_2 = 0.9$ Adam gets *this* loss right, but Reddi et al. construct one for every $\beta_2 < 1$. It has no guarantee, even on convex problems.
 
 # %% [markdown]
-# **Weight decay.** To keep weights small one adds $\frac{\lambda}{2}\lVert w\rVert^2$ to the loss, so $\lambda w$ to the gradient (L2; `weight_decay` in `torch.optim.Adam`). The scale test: 1,000 weights start at 1 and get gradients of pure noise, of three sizes, for 2,000 steps with $\eta = 0.001$, $\lambda = 0.1$. Decay alone would leave $(1-\eta\lambda)^{2000} = 0.82$.
+# **Weight decay.** To keep weights small one adds $\frac{\lambda}{2}\lVert w\rVert^2$ to the loss, so $\lambda w$ to the gradient (L2; `weight_decay` in `torch.optim.Adam`). Does it matter how large the gradients are? 1,000 weights start at 1 and get gradients of pure noise, of three sizes, for 2,000 steps with $\eta = 0.001$, $\lambda = 0.1$. Decay alone would leave $(1-\eta\lambda)^{2000} = 0.82$.
 #
 # **Predict.** For which size of the gradients does L2 decay most?
 
@@ -414,7 +414,7 @@ if passed("adam_step", "adamw_step"):
 #
 # - $m$: average of gradients, $r$: average of squares; divide by $\sqrt r$, $\varepsilon$ outside.
 # - Uncorrected steps are too *long*: 3.2 times at first, 6.6 times at step 12. Divide by $1-\beta^t$, and keep $m$ and $r$ uncorrected.
-# - The first step is $\eta$ in every weight that has a gradient. Save the optimizer's state.
+# - The first step is $\eta$ in nearly every weight, whatever its gradient. Save the optimizer's state.
 # - State belongs in `self.state[p]`, rates are read from the group.
 # - AdamW decays the weights, not the gradient.
 

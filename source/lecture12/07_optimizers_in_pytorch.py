@@ -51,7 +51,7 @@ data = digits(device, validation=287)  # 1150 to train on, 287 to choose by, 360
 #
 # This is all that training takes. Change the line with `torch.optim`, and everything else stays as it is.
 #
-# **Predict.** The lecture notes use `Adam(…, lr=0.0001)`; PyTorch's default is ten times that. About how far can a weight move in one epoch of 18 steps with each of the two?
+# **Predict.** The lecture notes use `Adam(…, lr=0.0001)`; PyTorch's default is ten times that. About how far can a weight move in one epoch of 18 steps with the notes' rate?
 
 # %% tags=["demo"]
 net = mlp(seed=0, device=device)
@@ -93,7 +93,7 @@ for lr, accuracy in zip(runs.lrs, runs.test_accuracy[:, :, -1]):
 # | $\lambda$ | $\lambda w$ added to the gradient | `weight_decay=0` | `weight_decay=0` | `weight_decay=0` |
 
 # %% [markdown]
-# The others are variants and engineering: `amsgrad` (notebook 6) and `centered` ($r$ minus the squared mean) change the formula, `maximize` turns its sign, `decoupled_weight_decay` makes Adam AdamW; `foreach`, `fused`, `capturable` and `differentiable` only change how it is computed (section 7.9).
+# The others are variants and engineering: `amsgrad` (notebook 6) and `centered` ($r$ minus the squared mean) change the formula, `maximize` turns its sign, `decoupled_weight_decay` makes Adam AdamW; `foreach`, `fused` (section 7.9), `capturable` and `differentiable` only change how it is computed.
 #
 # > Lecture notes ▸ corrected: the notes end the call of `SGD` before `nesterov=False`; it is an argument, and it needs `momentum` > 0 and `dampening` = 0. `lr` is not required any more: its default is 0.001. And 0.9 and 0.999 are Adam's $\beta_1$ and $\beta_2$, not the $\alpha$ and $\beta$ "of RMSProp" ([torch.optim](https://docs.pytorch.org/docs/stable/optim.html)).
 
@@ -107,7 +107,7 @@ except ValueError as error:
     print("SGD(nesterov=True):", error)
 
 # %% [markdown]
-# **Exercise 7.1 (3 points).** Write the lecture's five settings as calls of `torch.optim`. Everything that the table does not mention stays as the lecture has it.
+# **Exercise 7.1 (3 points).** Write the lecture's five settings as calls of `torch.optim`. Everything that the table does not mention stays at PyTorch's default.
 #
 # | name | $\eta$ | what else |
 # |:--|--:|:--|
@@ -314,7 +314,7 @@ if passed("best_learning_rate"):
 # %% [markdown]
 # ## 7.5  Is Adam easier to tune? Measure the window, and the price
 #
-# "Works with its defaults" is a claim about the *width* of the valley, and about its *place*. First the width: which rates of the grid come within 10 % of the best validation loss?
+# The notes call Adam's defaults reliable. That is a claim about the *width* of the valley, and about its *place*. First the width: which rates of the grid come within 10 % of the best validation loss?
 
 # %% tags=["demo"]
 for name, run in runs.items():
@@ -353,7 +353,7 @@ print("\nRMSProp with all of PyTorch's defaults:", percent(untouched.test_accura
 # %% [markdown]
 # **Read the numbers.** By validation loss, momentum's window is as wide as Adam's: a factor of 5. By the 95 % mark the adaptive methods are a little easier: one blind try succeeds in 36 % of cases, against 27 % for momentum; three tries in 79 % against 66 %. After six it hardly matters, except for plain SGD, whose window is narrow.
 #
-# And the default rates? RMSProp's reaches the mark, Adam's does not: 0.001 is slow for ten epochs. But RMSProp had our $\beta$ and our schedule; with all of PyTorch's defaults it ends at 94.4 %, just below the mark. So "defaults give a solid performance" is half true here. Which half depends on the problem, and two tries more would tell.
+# And the default rates? RMSProp's reaches the mark, Adam's does not: 0.001 is slow for ten epochs. But RMSProp had our $\beta$ and our schedule; with all of PyTorch's defaults it ends at 94.4 %, just below the mark. So by this mark the defaults fail here, RMSProp's only just. Three tries succeed in 79 % of cases.
 
 # %% [markdown]
 # ## 7.6  Is everything engineered around Adam? Six experiments
@@ -539,7 +539,7 @@ figures.describe(fig, "Training loss in experiment E against the number of examp
 plt.show()
 
 # %% [markdown]
-# **Read the figure.** (Mean and range of five seeds; each size of class has 64 examples in all.) Momentum is at 1.4 to 1.7 throughout. Adam leads on the largest (1.2), is alike on those of 16, and has finished the single ones: 0.0. In the control momentum is far ahead, and at ten times the rate, 20 against 2. So being rare is no harm in itself; being rare beside frequent classes is: these bound the one rate that momentum has for all. A rare class gets small gradients, and Adam divides by their size.
+# **Read the figure.** (Mean and range of five seeds; each size of class has 64 examples in all.) Momentum is at 1.4 to 1.7 throughout. Adam leads on the largest (1.2), is alike on those of 16, and has finished the single ones: 0.0. In the control momentum is far ahead, and at ten times the rate, 20 against 2. So rare classes are no harm in themselves. Beside frequent ones momentum's rate is ten times smaller, and *all* classes are slow. Adam has a rate for each weight, and gains most on the rarest.
 #
 # This is a result about such data, not about all. Try it: with inputs around zero (`torch.rand(…) - 0.5`) the best rates leave these grids. Widen them before you conclude anything.
 
@@ -567,7 +567,7 @@ for name in ("momentum", "adam"):
           f"a factor of {max(used) / min(used):.0f}")
 
 # %% [markdown]
-# (Crosses: Adam lower in all five, squares: momentum, circles: mixed.) One more number for the lecture's "reliable defaults": over the six problems the best rate of momentum moves by a factor of 67, Adam's by 10. One default fits more problems, though here neither is near 0.001.
+# (Crosses: Adam lower in all five, squares: momentum, circles: mixed.) One more number for the reliable defaults: over the six problems the best rate of momentum moves by a factor of 67, Adam's by 10. One default fits more problems, though here neither is near 0.001.
 
 # %% [markdown]
 # **Exercise 7.4 (3 points).** Mark each experiment by this rule, alone, with what the last column of its row says. The conjecture expects a lead of Adam in D, and in no other.
@@ -706,11 +706,11 @@ for how, (duration, weights) in results.items():
 # %% [markdown]
 # The times are those of the machine that this ran on; the step is the same in all three. The more tensors there are, and the smaller each of them, the more is saved.
 #
-# The next cell needs a GPU: full MNIST, 60,000 pictures of 28 × 28 pixels, a network with 1.6 million weights, and Adam with `fused=True`. It downloads 15 MB once. Without a GPU it says so and goes on; you miss a training run, but no idea.
+# The next cell needs a GPU: MNIST, 50,000 pictures of 28 × 28 pixels to train on, a network with 1.6 million weights, and Adam with `fused=True`. It downloads 15 MB once. Without a GPU it says so and goes on; you miss a training run, but no idea.
 
 # %% tags=["demo", "nbval-ignore-output"]
 if device.type == "cpu":
-    print("No GPU here: skipped. On one, this cell trains on the whole of MNIST.")
+    print("No GPU here: skipped. On one, this cell trains on MNIST.")
 else:
     try:
         big = mnist(device, validation=10_000)

@@ -32,12 +32,18 @@ def _attribute(optimizer, epoch, lr0, k):
     optimizer.lr = lr0 * math.exp(-k * epoch)
 
 
+def _from_its_first_rate(optimizer, epoch, lr0, k):
+    for group in optimizer.param_groups:
+        group["lr"] = group.setdefault("initial_lr", group["lr"]) * math.exp(-k * epoch)
+
+
 def adjust_cases(random):
     cases = []
     for epochs in ([0, 1, 2, 5, 3], [4, 0, 10]):
         lr0, k = round(random.uniform(0.1, 0.9), 2), round(random.uniform(0.05, 0.3), 2)
-        text = f"two parameter groups, lr0={lr0}, k={k}, called for the epochs {epochs}"
-        cases.append({"lrs": [lr0, lr0], "epochs": epochs, "args": {"lr0": lr0, "k": k}, "text": text})
+        lrs = [round(lr0 / 2, 3), 2 * lr0]
+        text = f"two parameter groups with the rates {lrs} before, lr0={lr0}, k={k}, called for the epochs {epochs}"
+        cases.append({"lrs": lrs, "epochs": epochs, "args": {"lr0": lr0, "k": k}, "text": text})
     return cases
 
 
@@ -63,6 +69,12 @@ ADJUST = (
         "no parameter group has changed. The optimizer reads its rates from optimizer.param_groups at every "
         "step; another attribute, or a local variable, is nothing to it.",
         _attribute,
+    ),
+    Misconception(
+        "first_rates",
+        "each group fades from the rate that it had at first. The formula starts from lr0, in every group.",
+        _from_its_first_rate,
+        credit=0.5,
     ),
     Misconception("compounding", _CURRENT, _setting(lambda now, t, lr0, k: now * math.exp(-k)), credit=0.3),
     Misconception("compounding_power", _CURRENT, _setting(lambda now, t, lr0, k: now * math.exp(-k * t)), credit=0.3),
@@ -194,6 +206,10 @@ def _jump(s, w, n):
     return (s + 1) / w if w and s <= w else warmup_cosine(s, w, n)
 
 
+def _jump_and_crash(s, w, n):
+    return (s + 1) / w if s <= w else warmup_cosine(s, w, n)
+
+
 def _never_at_zero(s, w, n):
     return (s + 1) / w if s < w else (1 + math.cos(math.pi * min(1, (s - w) / n))) / 2
 
@@ -270,11 +286,15 @@ WARMUP = (
         _rises_again,
         credit=0.5,
     ),
-    Misconception(
-        "jump",
-        "a factor above 1 at the junction: the step with the number warmup_steps belongs to the cosine.",
-        _jump,
-        credit=0.5,
+    *(
+        Misconception(
+            name,
+            "a factor above 1 at the junction, or a division by zero where there is no warm-up: the step with the number "
+            "warmup_steps belongs to the cosine.",
+            wrong,
+            credit=0.5,
+        )
+        for name, wrong in (("jump", _jump), ("jump_and_crash", _jump_and_crash))
     ),
     Misconception(
         "never_at_zero",

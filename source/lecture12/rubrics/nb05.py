@@ -29,10 +29,12 @@ def _with_gain(new_gain, old_in_step=False):
     return step
 
 
-def _scalar_gain(w, grad, last_grad, gain, lr, beta):
-    agree = (grad * last_grad).sum() > 0
-    gain = gain + beta if agree else gain * (1 - beta)
-    return w - lr * gain * grad, gain
+def _scalar_gain(all_agree):
+    def step(w, grad, last_grad, gain, lr, beta):
+        gain = gain + beta if all_agree(grad * last_grad) else gain * (1 - beta)
+        return w - lr * gain * grad, gain
+
+    return step
 
 
 def _uphill_gain(w, grad, last_grad, gain, lr, beta):
@@ -46,6 +48,11 @@ def _gain_lost(w, grad, last_grad, gain, lr, beta):
 
 def _from_the_last_gradient(w, grad, last_grad, gain, lr, beta):
     gain = torch.where(grad * last_grad > 0, last_grad + beta, last_grad * (1 - beta))
+    return w - lr * gain * grad, gain
+
+
+def _from_the_last_gradient_above(w, grad, last_grad, gain, lr, beta):
+    gain = torch.where(grad * last_grad > 0, last_grad + beta, gain * (1 - beta))
     return w - lr * gain * grad, gain
 
 
@@ -106,7 +113,13 @@ GAINS = (
         _NO_OLD_GAIN,
         _with_gain(lambda s, g, b: torch.where(s > 0, b * torch.ones_like(g), (1 - b) * torch.ones_like(g))),
     ),
+    Misconception(
+        "notes_formula_above",
+        _NO_OLD_GAIN,
+        _with_gain(lambda s, g, b: torch.where(s > 0, b * torch.ones_like(g), g * (1 - b))),
+    ),
     Misconception("notes_gradient", _NO_OLD_GAIN, _from_the_last_gradient),
+    Misconception("notes_gradient_above", _NO_OLD_GAIN, _from_the_last_gradient_above),
     # Two plain numbers, which torch makes a float32 tensor of: in float64 it is told from the dtype.
     Misconception("notes_formula_in_float32", _NO_OLD_GAIN, _with_gain(lambda s, g, b: torch.where(s > 0, b, 1 - b))),
     *(
@@ -152,10 +165,17 @@ GAINS = (
         _with_gain(lambda s, g, b: torch.where(s > 0, g + b, g * (1 - b)), old_in_step=True),
         credit=0.5,
     ),
-    Misconception(
-        "scalar_gain",
-        "one decision for all weights together. Each weight has a gain, and a sign, of its own.",
-        _scalar_gain,
+    *(
+        Misconception(
+            f"scalar_gain{name}",
+            "one decision for all weights together. Each weight has a gain, and a sign, of its own.",
+            _scalar_gain(all_agree),
+        )
+        for name, all_agree in {
+            "": lambda product: product.sum() > 0,
+            "_all": lambda product: bool((product > 0).all()),
+            "_any": lambda product: bool((product > 0).any()),
+        }.items()
     ),
     Misconception("swapped", "w and the gain come back in the wrong order, or in each other's place.", _gain_only),
     Misconception(
@@ -295,7 +315,7 @@ RMSPROP = (
     ),
     Misconception(
         "eps_forgotten",
-        "there is no ε. A weight whose gradients were all zero would be divided by zero.",
+        "ε is missing, or a number of your own in place of the argument. It keeps the quotient finite where r is zero.",
         _rms(step=lambda g, r, lr, eps: lr * g / r.sqrt()),
         credit=0.5,
     ),
@@ -398,7 +418,7 @@ BUGS.append(
 )
 _BROKEN = (
     "not_squared not_squared_plain beta_exchanged sign eps_forgotten eps_as_floor precedence precedence_plain "
-    "precedence_times_lr root_stored sum_of_squares fading_sum r_not_returned"
+    "precedence_times_lr root_stored sum_of_squares fading_sum r_not_returned swapped"
 )
 BUGS += [  # what was right before and is not any more
     Misconception(m.name, f"a new mistake: {m.message}", m.wrong, m.credit)

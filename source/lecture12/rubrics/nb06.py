@@ -117,6 +117,7 @@ def adam_cases(random):
 
 
 _POWER = "the correction divides by 1 − β in every step. It is 1 − β to the power t: close to 1 − β at first, close to 1 later."
+_EPS = "ε is missing, or a number of your own in place of the argument. It keeps the quotient finite where r is zero."
 _INSIDE = "ε inside the root. The paper, torch.optim.Adam, and this exercise add it after the root."
 ADAM = (
     Misconception(
@@ -142,6 +143,19 @@ ADAM = (
         "t_from_zero",
         "the correction uses t before it is advanced. In the first step that divides by 1 − β⁰ = 0.",
         _adam(t_used=0),
+        credit=0.5,
+    ),
+    Misconception(
+        "t_from_zero_guarded",
+        "the correction uses the t that came in, raised to 1 where it is 0, so it lags one step behind. Count first, then "
+        "correct.",
+        _adam(c1=lambda b, t: 1 - b ** max(t, 1), c2=lambda b, t: 1 - b ** max(t, 1), t_used=0),
+        credit=0.5,
+    ),
+    Misconception(
+        "uncorrected_first_step",
+        "the first step is not corrected, and the others by one step too few. Count first, then correct.",
+        _adam(c1=lambda b, t: 1 - b**t if t else 1.0, c2=lambda b, t: 1 - b**t if t else 1.0, t_used=0),
         credit=0.5,
     ),
     Misconception(
@@ -288,12 +302,8 @@ ADAM = (
         )
         for order in ("mrtw", "twmr", "mrwt")
     ),
-    Misconception(
-        "eps_forgotten",
-        "there is no ε. A weight whose gradients were all zero would be divided by zero.",
-        _adam(step=lambda m, r, lr, eps: lr * m / r.sqrt()),
-        credit=0.5,
-    ),
+    Misconception("eps_forgotten", _EPS, _adam(step=lambda m, r, lr, eps: lr * m / r.sqrt()), credit=0.5),
+    Misconception("own_eps", _EPS, _adam(step=lambda m, r, lr, eps: lr * m / (r.sqrt() + 1e-8)), credit=0.5),
     Misconception(
         "eps_as_floor",
         "ε as a lower limit of the root. It is added to it, always.",
@@ -517,6 +527,11 @@ ADAMW = (
             t + 1,
         ),
     ),
+    Misconception(
+        "nothing_returned",
+        "m, r and t come back as they went in: there is no memory.",
+        lambda w, grad, m, r, t, *rest: (adamw_step(w, grad, m, r, t, *rest)[0], m, r, t),
+    ),
 )
 
 
@@ -553,6 +568,9 @@ class MyAdam(torch.optim.Optimizer):
     def move(self, p, step):
         p -= step
 
+    def root(self, r_hat, eps):
+        return r_hat.sqrt() + eps
+
     @torch.no_grad()
     def step(self):
         for group in self.groups():
@@ -565,7 +583,7 @@ class MyAdam(torch.optim.Optimizer):
                 t = self.count(state, group)
                 state["m"] = beta1 * state.get("m", zero) + (1 - beta1) * grad
                 state["r"] = beta2 * state.get("r", zero) + (1 - beta2) * grad**2
-                root = (state["r"] / (1 - beta2**t)).sqrt() + eps
+                root = self.root(state["r"] / (1 - beta2**t), eps)
                 self.move(p, self.rate(group) * state["m"] / (1 - beta1**t) / root)
 
 
@@ -622,6 +640,22 @@ class _OwnDictionary(MyAdam):
 
     def remembered(self, p):
         return self.own.setdefault(id(p), {})
+
+
+class _CountsTwice(MyAdam):
+    def count(self, state, group):
+        state["t"] = state.get("t", 0) + 2
+        return state["t"]
+
+
+class _CountsTwiceInTheStep(MyAdam):
+    def count(self, state, group):
+        return super().count(state, group) + 1
+
+
+class _EpsInside(MyAdam):
+    def root(self, r_hat, eps):
+        return (r_hat + eps).sqrt()
 
 
 class _FirstRate(MyAdam):
@@ -756,6 +790,14 @@ MY_ADAM = (
         _CounterLost,
         credit=0.5,
     ),
+    Misconception("counts_twice", "t is advanced twice. adam_step counts it up already.", _CountsTwice, credit=0.5),
+    Misconception(
+        "counts_twice_in_the_step",
+        "the correction is one step ahead, as if t were counted up before adam_step does it.",
+        _CountsTwiceInTheStep,
+        credit=0.5,
+    ),
+    Misconception("eps_inside", _INSIDE, _EpsInside, credit=0.7),
     Misconception(
         "own_dictionary",
         "the state is kept somewhere else than in self.state[p]. state_dict saves self.state and the groups, nothing else, "

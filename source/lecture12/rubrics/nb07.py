@@ -216,17 +216,20 @@ MAKE = [
         _maker({"rmsprop": Adagrad}, rmsprop={"alpha": None}),
         credit=0.5,
     ),
-    Misconception(
-        "no_case_for_nesterov",
-        "Nesterov ends up with the optimizer of another name. Does every name have its own case?",
-        lambda name, params: make_optimizer("adam" if name == "nesterov" else name, params),
-        credit=0.5,
+    *(
+        Misconception(
+            f"no_case_for_{lost}",
+            f"the name “{lost}” ends up with Adam. Does every name have its own case, spelled as in the table?",
+            lambda name, params, lost=lost: make_optimizer("adam" if name == lost else name, params),
+            credit=0.5,
+        )
+        for lost in ("sgd", "momentum", "nesterov", "rmsprop")
     ),
     *(
         Misconception(
             f"momentums_rate_{kind}",
-            "the rate of momentum converted, as if the table's were that of another form. The lecture's η can be handed "
-            "over as it is.",
+            "the rate of momentum left out, or converted as if the table's were that of another form. The lecture's η can "
+            "be handed over as it is.",
             _maker(**{name: {"lr": lr} for name in names}),
             credit=0.5,
         )
@@ -234,6 +237,7 @@ MAKE = [
             ("shrunk", 0.01 * (1 - 0.9), ("momentum", "nesterov")),
             ("grown", 0.01 / (1 - 0.9), ("momentum", "nesterov")),
             ("alone_shrunk", 0.01 * (1 - 0.9), ("momentum",)),
+            ("nesterovs_shrunk", 0.01 * (1 - 0.9), ("nesterov",)),
         )
     ),
     Misconception(
@@ -255,29 +259,6 @@ MAKE = [
     Misconception(
         "always_sgd", "the same optimizer for every name.", lambda name, params: make_optimizer("sgd", params)
     ),
-]
-
-
-def _both(*names):
-    """Two slips in two settings: common enough to be named together."""
-    slips = [next(m for m in MAKE if m.name == name) for name in names]
-    settings = [{"beta_as_momentum": "rmsprop", "rmsprop_memory": "rmsprop", "no_look_ahead": "nesterov",
-                 "adam_rate": "adam"}[name] for name in names]  # fmt: skip
-
-    def wrong(name, params):
-        slip = next((m for m, setting in zip(slips, settings, strict=True) if setting == name), None)
-        return (slip.wrong if slip else make_optimizer)(name, params)
-
-    message = "two slips. One: " + " Another: ".join(m.message for m in slips)
-    return Misconception("_and_".join(names), message, wrong, credit=0.3)
-
-
-MAKE += [
-    _both("no_look_ahead", "adam_rate"),
-    _both("no_look_ahead", "beta_as_momentum"),
-    _both("no_look_ahead", "rmsprop_memory"),
-    _both("beta_as_momentum", "adam_rate"),
-    _both("rmsprop_memory", "adam_rate"),
 ]
 
 
@@ -569,8 +550,8 @@ BEST = (
     ),
     Misconception(
         "nan_wins",
-        "a failed rate wins. Comparisons with nan are neither true nor false, and argmin in PyTorch takes nan for the "
-        "smallest number. Make failed rates infinitely bad first.",
+        "a failed rate wins: argmin in PyTorch takes nan for the smallest number, and so it would take a 0 in its place. "
+        "Make failed rates infinitely bad first.",
         _best(pick=_first_nan),
         credit=0.5,
     ),
@@ -658,8 +639,8 @@ BEST = (
     ),
     Misconception(
         "zero_at_the_edge",
-        "0 where the best lies at the edge. 0 is a number, and somebody will train with it: None says that there is no "
-        "answer.",
+        "0 or False where the best lies at the edge. Both are numbers, and somebody will train with them: None says that "
+        "there is no answer.",
         _best(at_edge=lambda lrs, k: 0.0),
         credit=0.7,
     ),
