@@ -53,8 +53,10 @@ def build(only: list[str] | None = None) -> None:
             stale.unlink()
             print(f"removed  {stale.relative_to(ROOT)}: it has no source")
     # Notebook 8 links to headings and repeats corrections of the others.
-    if left := [s.stem for s in sources() if s.stem not in notebooks and _left_behind(s, exercises)]:
-        print(f"stale    {', '.join(left)}: build them, too")
+    for source in (s for s in sources() if s.stem not in notebooks):
+        now = _without_outputs(_solution_cells(read_source(source, exercises)))
+        if _diff(SOLUTIONS / f"{source.stem}.ipynb", now):
+            print(f"stale    {source.stem}: build it, too")
 
 
 def check(only: list[str] | None = None) -> str:
@@ -298,13 +300,6 @@ def _chosen(only: list[str] | None) -> list[Path]:
     if unknown := [o for o in only if not any(name.startswith(o) for name in names)]:
         raise CourseError(f"No source starts with {', '.join(unknown)}. There are: {', '.join(names)}.")
     return [s for s in sources() if s.stem.startswith(tuple(only))]
-
-
-def _left_behind(source: Path, exercises: dict[str, Exercise]) -> bool:
-    """Whether the notebook that was built from ``source`` has other cells than a build now would give it."""
-    built = SOLUTIONS / f"{source.stem}.ipynb"
-    ids = [c.id for c in read_source(source, exercises).cells]
-    return not built.exists() or [c.get("id") for c in nbformat.read(built, as_version=4).cells] != ids
 
 
 def _stale(folder: Path, pattern: str) -> list[Path]:

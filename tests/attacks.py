@@ -592,6 +592,21 @@ OPTIM = {
 USE = "import torch\ndef gradient_step(w, grad, lr):\n    p = torch.nn.Parameter(torch.as_tensor(w).clone()); p.grad = torch.as_tensor(grad).clone()\n    ({} )([p], lr=lr).step()\n    return p.detach()"
 for name, (before, use) in OPTIM.items():
     attack(name, "import torch\n" + before, answer=USE.format(use), review=True)
+OTHER = "import torch\n" + USE.replace("gradient_step", "other").format("torch.optim.SGD")
+for name, replaced in {
+    "setattr of the module": "import __main__\n__main__.__setattr__('gradient_step', other)",
+    "unittest.mock": "from unittest.mock import patch\npatch('__main__.gradient_step', other).start()",
+    "functools": "import functools\nfunctools.update_wrapper(gradient_step, other, ['__co' + 'de__'], [])",
+    "%config": "%config InlineBackend.figure_format = self.shell.user_ns.update(gradient_step=other) or 'png'",
+    "%load_ext": "sys.path.insert(0, '.'); open('mine.py', 'w').write('def load_ipython_extension(ip): ip.user_ns[\"gradient_step\"] = ip.user_ns[\"other\"]')\n%load_ext mine",
+    "a cell too deep to read": "gradient_step = other\nif 0: x" + ".a" * 5000,
+}.items():
+    attack(
+        f"torch.optim put in place by {name}",
+        "import sys; sys.setrecursionlimit(10**6)\n" + OTHER,
+        answer=f"{WRONG}\n{replaced}",
+        review=True,
+    )
 attack(
     "torch.optim's functional form",
     "import torch\nfrom torch.optim.sgd import _single_tensor_sgd as f",
@@ -696,6 +711,16 @@ attack(
     ),
 )
 attack(
+    "script links in Markdown, split by what a sanitizer takes out",
+    answer=RIGHT,
+    points=1,
+    change=markdown(
+        "[a](java<!-- x -->script:alert`__MARK__`) [b](java</b>script:alert`__MARK__`) [c](java</>script:alert`__MARK__`) "
+        "[d](javascript&<!---->colon;alert`__MARK__`) [e](data<!-- -->:text/html,__MARK__)"
+    ),
+)
+attack("an attachment split by a comment", answer=RIGHT, points=1, change=markdown("![x](attach<!-- -->ment:a)"))
+attack(
     "script in a raw cell",
     answer=RIGHT,
     points=1,
@@ -750,6 +775,12 @@ def bad_metadata(nb: dict) -> None:
         cell["id"] = f'a{k}"><script>alert("__MARK__")</script>'
 
 
+for what, source in {
+    "a fence and 60 000 empty lines": "```" + "\n" * 60_000,
+    "an entity of an entity, 150 000 deep": "&" + "amp;" * 150_000,
+}.items():
+    attack(f"Markdown of {what}", answer=RIGHT, points=1, change=markdown(source))
+attack("1500 names for one thing", "=".join(f"a{k}" for k in range(1500)) + "=1", answer=RIGHT + "\na0", points=1)
 attack("script in attachments", answer=RIGHT, points=1, change=add_attachment)
 attack("script in metadata, tags and ids", answer=RIGHT, points=1, change=bad_metadata)
 
@@ -880,6 +911,12 @@ attack(
     points=1,
     folder=lambda f: ((f / "00_start_here.ipynb").rename(f / "x.ipynb"), (f / "00_start_here.ipynb").mkdir()),
 )
+attack(
+    "a notebook named with sixty digits",
+    answer=RIGHT,
+    points=1,
+    folder=file("1" * 60 + "x.ipynb", '{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}'),
+)
 attack("folders nested 200 deep", answer=RIGHT, points=1, folder=file("/".join(["d"] * 200) + "/x.txt"))
 attack("an unreadable file", answer=RIGHT, points=1, folder=lambda f: (file("x.bin")(f), (f / "x.bin").chmod(0)))
 attack("2000 files", answer=RIGHT, points=1, folder=lambda f: [file(f"many/{i}")(f) for i in range(2000)])
@@ -911,6 +948,16 @@ breakage("schema version 99 of the answer")(
 breakage("metadata of the check stripped", stock=True)(lambda nb: cell(nb)["metadata"].pop("nbgrader"))
 breakage("metadata of the answer stripped")(lambda nb: cell(nb, "gradient_step-answer")["metadata"].pop("nbgrader"))
 breakage("all metadata stripped", stock=True)(lambda nb: [c["metadata"].clear() for c in nb["cells"]])
+for what, metadata in {
+    "our own key": {"lecture_utils": "x"},
+    "our own key and a verdict": {"lecture_utils": {"kind": "review", "points": 9}},
+    "a magic language": {"magics_language": ["a"]},
+}.items():
+    breakage(f"cells with {what} in their metadata")(
+        lambda nb, more=metadata: [c["metadata"].update(more) for c in nb["cells"]]
+    )
+breakage("a grade id that is a list")(lambda nb: nb["cells"][0]["metadata"].update(nbgrader={"grade_id": ["a"]}))
+breakage("check cell tagged as a demonstration")(lambda nb: cell(nb)["metadata"].update(tags=["demo"]))
 breakage("check cell deleted", stock=True)(lambda nb: nb["cells"].remove(cell(nb)))
 breakage("answer cell deleted", answer=WRONG, points=0)(lambda nb: nb["cells"].remove(cell(nb, "gradient_step-answer")))
 breakage("all cells deleted", answer=WRONG, points=0)(lambda nb: nb["cells"].clear())

@@ -80,10 +80,12 @@ def test_building_one_notebook_tells_which_others_it_leaves_behind(course):
     original = source.read_text(encoding="utf-8")
     source.write_text(original.replace("# ## 1.3  ", "# ## 1.3  Really: ", 1), encoding="utf-8")
     assert source.read_text(encoding="utf-8") != original
-    result = run(course, "01")
+    try:
+        result = run(course, "01")
+    finally:
+        source.write_text(original, encoding="utf-8")
     assert result.returncode == 0, result.stderr
-    assert f"stale    {SOURCES[8].stem}: build them, too" in result.stdout
-    source.write_text(original, encoding="utf-8")
+    assert f"stale    {SOURCES[8].stem}: build it, too" in result.stdout
 
 
 def test_a_solution_that_fails_its_check_is_not_written():

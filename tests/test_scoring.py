@@ -179,3 +179,12 @@ def test_batches_are_looked_at_where_the_notebook_reaches_for_the_observer():
     for code, suspected in ((cells, True), (cells[1:], False)):
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in code])
         assert bool(Reading(notebook).doubt(EXERCISES["minibatches"])) is suspected
+
+
+def test_honest_text_stays_as_it_is():
+    """Only what could run is taken out of a student's Markdown: the formgrader and the feedback page show the rest."""
+    texts = ["The loss depends on the data: apparently it is noisy.", "`a < b`, $a < b$ & co\n\n> a quotation"]
+    cells = [nbformat.v4.new_markdown_cell(text) for text in texts]
+    nb = nbformat.v4.new_notebook(cells=cells)
+    score.Review().preprocess(nb, {"nbgrader": {"notebook": "00_start_here"}})
+    assert [cell.source for cell in nb.cells] == texts

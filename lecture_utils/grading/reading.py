@@ -28,12 +28,11 @@ _EVASIVE = set("""
     __subclasses__ __getattribute__ attrgetter methodcaller modules _getframe currentframe f_back f_globals f_locals f_builtins
     settrace setprofile ctypes gc inspect runpy get_ipython pickle cloudpickle marshal write_text write_bytes
     resolve_name locate timeit Timer get_type_hints ForwardRef get_field Formatter
+    __setattr__ mock user_ns update_wrapper
 """.split())  # fmt: skip
 _EVASIVE |= {f"{name}()" for name in (*_BARE, "getattr")} | {"an unknown module"}
 _OF_FILES = {"pickle", "cloudpickle", "write_text", "write_bytes"}  # a checkpoint may be written by any of them
-_MAGICS = set(
-    "time timeit capture matplotlib config pwd who whos load_ext autoreload".split()
-)  # that only run their code
+_MAGICS = set("time timeit capture matplotlib config pwd who whos".split())  # that only run their code
 _INSIDE = ("lecture_utils.checks", "lecture_utils.grading")
 
 
@@ -48,12 +47,15 @@ class Reading:
 
         Looks at the code that the answer uses: the definitions of its names in all cells, and of the names in these.
         """
-        reached, todo, found = set(), [exercise.name, *self._answer_names(exercise.name)], set()
+        reached, read, todo, found = set(), set(), [exercise.name, *self._answer_names(exercise.name)], set()
         while todo:
             if (one := todo.pop()) in reached:
                 continue
             reached.add(one)
             for node in self.definitions.get(one, []):
+                if id(node) in read:
+                    continue
+                read.add(id(node))
                 names = _names(node)
                 found |= names
                 todo += (names - _local(node)) & self.definitions.keys()
@@ -96,7 +98,12 @@ class Reading:
     @cached_property
     def everywhere(self) -> set[str]:
         """All names in the students' cells."""
-        return {n for statements in self.definitions.values() for s in statements for n in _names(s)}
+        return {n for s in self._own for n in _names(s)}
+
+    @cached_property
+    def _own(self) -> list[ast.stmt]:
+        """Each statement of the students' cells once, however many names it binds."""
+        return list({id(s): s for statements in self.definitions.values() for s in statements}.values())
 
     @cached_property
     def imported(self) -> set[str]:
@@ -106,8 +113,9 @@ class Reading:
     @cached_property
     def reaches_into_checks(self) -> bool:
         """Whether a student's cell imports more of the checks than a student needs, or reaches them by lecture_utils."""
-        own = [s for statements in self.definitions.values() for s in statements]
-        if any(isinstance(n, ast.Attribute) and n.attr in ("checks", "grading") for s in own for n in ast.walk(s)):
+        if any(
+            isinstance(n, ast.Attribute) and n.attr in ("checks", "grading") for s in self._own for n in ast.walk(s)
+        ):
             return True
         for cell, statement in self._imports:
             names = {a.name for a in statement.names}
@@ -228,8 +236,10 @@ def _parsed(source: str) -> list[ast.stmt]:
             body = ast.parse(source).body
         except SyntaxError:
             body = ast.parse(TransformerManager().transform_cell(source)).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except (SyntaxError, ValueError):
         return []
+    except (RecursionError, MemoryError):  # a kernel with a higher limit may run it
+        return ast.parse("runpy").body
     found = []
     for statement in body:
         code = _run_by_ipython(statement)

@@ -31,10 +31,10 @@ from nbgrader.utils import parse_utc
 from lecture_utils.environment import ROOT, CourseError
 
 LARGEST_FILE = 50 * 2**20  # bytes
-_ADDED_BY_COPYING = re.compile(r"([\s_-]*(\(\d+\)|copy\d*|checkpoint|final|solved|v?\d{1,2}))+$", re.IGNORECASE)
+_ADDED_BY_COPYING = re.compile(r"([\s_-]*(\(\d+\)|copy\d*+|checkpoint|final|solved|v?\d{1,2}+))++$", re.IGNORECASE)
 
 _OUR_ID = re.compile(r"\d\d-[0-9a-f]{8}(-\d+)?")  # of cells that build has made
-_FENCED = re.compile(r"^```.*?\n(.*?)^```", re.DOTALL | re.MULTILINE)
+_FENCED = re.compile(r"^```[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -254,7 +254,7 @@ def _meant(path: Path, notebook: dict, names: dict[str, list[Wanted]]) -> str:
     """The course's notebook that a file is: by what is in it, else by its name."""
     sources = {"".join(c["source"]).strip() for c in notebook["cells"]}
     ids = {
-        (c["metadata"].get("nbgrader") or {}).get("grade_id")
+        str(c["metadata"]["nbgrader"].get("grade_id"))
         for c in notebook["cells"]
         if isinstance(c["metadata"].get("nbgrader"), dict)
     }
@@ -310,6 +310,7 @@ def repair(nb: NotebookNode, wanted: list[Wanted]) -> list[str]:
     notes = _keep_what_stands_in_checks(nb, {w.name: w for w in wanted if w.metadata["locked"]})
     places: dict[str, list[int]] = {w.name: [] for w in wanted}
     for i, cell in enumerate(nb.cells):
+        cell.metadata = NotebookNode({k: cell.metadata[k] for k in ("nbgrader", "tags") if k in cell.metadata})
         entry = cell.metadata.pop("nbgrader", None)
         name = entry.get("grade_id") if isinstance(entry, dict) else None
         if isinstance(name, str) and name in places:
@@ -416,4 +417,5 @@ def _become(cell: NotebookNode, w: Wanted) -> None:
             cell.outputs, cell.execution_count = [], None
     if w.metadata["locked"]:
         cell.source = w.source
+        cell.metadata["tags"] = [tag for tag in cell.metadata.get("tags", []) if tag != "demo"]  # those are not run
     cell.metadata["nbgrader"] = from_dict(w.metadata)

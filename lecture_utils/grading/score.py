@@ -59,13 +59,13 @@ class Score(NbGraderPreprocessor):
             if name not in records:
                 continue
             verdict = _verdict(name, records[name], examined)
+            green |= {name} if verdict.passed else set()
             if name in exercises():
                 verdict = pointing_to([u for u in exercises()[name].uses if u not in green], verdict)
             if verdict.kind == "other_student":
                 verdict = replace(verdict, kind="review")
             elif verdict.credit and (why := reading.doubt(exercises()[name])):
                 verdict = Verdict(name, False, "review", 0.0, "for your instructor to look at", why)
-            green |= {name} if verdict.passed else set()
             points = round(verdict.credit * cell.metadata.nbgrader.points, 4)
             shown = card(verdict)
             cell.outputs = [
@@ -100,21 +100,25 @@ class Review(NbGraderPreprocessor):
             if cell.cell_type != "code":
                 cell.pop("attachments", None)
                 if not is_locked(cell) and cell.source.strip() not in own_texts(names["notebook"]):
-                    cell.source = _without_script_links(cell.source)
-                    SanitizeHTML().preprocess_cell(cell, resources, 0)
+                    cell.source = _SCRIPT_LINK.sub("unsafe-link-", _decoded(cell.source))
+                    if _TAG.search(cell.source):  # else < is no tag, and would be shown as &lt; in code and formulas
+                        SanitizeHTML().preprocess_cell(cell, resources, 0)
+                    if _SCRIPT_LINK.search(_decoded(cell.source)):  # a comment had split it
+                        cell.source = "(This text holds links that run something. It is left out here.)"
         return nb, resources
 
 
-_SCHEMES = "javascript: vbscript: data:text data:app data:image/svg attachment:".split()
-# As a browser reads them: blanks and control characters do not count; a backslash is Markdown's.
-_SCRIPT_LINK = re.compile("|".join(r"[\x00-\x20\\]*".join(scheme) for scheme in _SCHEMES), re.IGNORECASE)
+_SCHEMES = "javascript: vbscript: data:text/ data:application/ data:image/svg attachment:".split()
+_TAG = re.compile(r"<[A-Za-z/!?]")
+# As a browser reads them: it leaves out tabs and ends of lines; a backslash is Markdown's.
+_SCRIPT_LINK = re.compile("|".join(r"[\t\n\r\\]*".join(scheme) for scheme in _SCHEMES), re.IGNORECASE)
 
 
-def _without_script_links(source: str) -> str:
-    """Markdown whose links run nothing: [a](javascript:…) is no HTML before it is rendered, so that nothing else sees it."""
-    while (plain := html.unescape(source)) != source:
-        source = plain
-    return _SCRIPT_LINK.sub("unsafe-link-", source)
+def _decoded(source: str) -> str:
+    """Markdown without entities: [a](javascript&colon;…) is no HTML before it is rendered, so that nothing else sees it."""
+    for _ in range(4):  # pages decode twice; until nothing changes, &amp;amp;… would take hours
+        source = html.unescape(source)
+    return source
 
 
 @cache
