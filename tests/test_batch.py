@@ -4,6 +4,7 @@ import fcntl
 import glob
 import json
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -81,6 +82,13 @@ def test_the_time_of_a_submission_is_that_of_its_notebooks_in_this_grading(monke
     assert Observe.seconds_before("s0", "lecture12", "02") == 8
     assert Observe.seconds_before("s1", "lecture12", "02") == 0
     assert Observe.seconds_before("s0", "lecture12", "00") == 0  # graded anew, from its first notebook on
+
+
+def test_a_grading_process_that_computes_for_ever_is_ended_even_inside_an_expression():
+    code = "import re; from lecture_utils.grading import batch; batch.OWN_SECONDS = 0.2\n"
+    code += "with batch._bounded(): re.match('(a+)+$', 'a' * 50 + 'b')"
+    done = subprocess.run([sys.executable, "-c", code], env=tools(), timeout=60)
+    assert done.returncode == -signal.SIGVTALRM
 
 
 def test_two_batches_in_one_folder_do_not_meet(graded):

@@ -42,7 +42,8 @@ def stepping(
     else:
         case["curvature"] = [numbers(random, s, 0.3, 3.0) for s in shapes]
         case["center"] = [numbers(random, s) for s in shapes]
-    case["text"] = text or f"w {shapes[0]}, " + ", ".join(f"{k}={_short(v)}" for k, v in hyper.items())
+    where = "the middle of a run, " if any(isinstance(v, tuple) for v in state.values()) else ""
+    case["text"] = text or f"{where}w {shapes[0]}, " + ", ".join(f"{k}={_short(v)}" for k, v in hyper.items())
     return case
 
 

@@ -13,6 +13,7 @@ import multiprocessing
 import os
 import platform
 import shutil
+import signal
 import sqlite3
 import sys
 import time
@@ -36,6 +37,7 @@ WORKER_MEMORY = 6 * 2**30  # bytes of address space, of which an idle worker has
 # nbformat's jsonschema would build 35 parsers for kinds of text that notebooks do not have: 1.7 s. Without it, it goes on.
 sys.modules.setdefault("rfc3987_syntax", None)
 DEATHS = 2  # of its process, after which a submission is given up
+OWN_SECONDS = 300  # of processor time in the grading process itself, for one submission: an honest one takes ten
 
 
 @dataclass(frozen=True)
@@ -211,9 +213,25 @@ def _was_at_work(job: Job) -> bool:
     return bool(glob.glob(f"{glob.escape(str(_stages(job.root)))}/*/{glob.escape(job.student)}"))
 
 
+@contextmanager
+def _bounded() -> Iterator[None]:
+    """Ends this process if what is handed in keeps it computing for too long.
+
+    Time limits are for kernels. Here the system counts, and not Python, which a regular expression does not let work.
+    """
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_VIRTUAL, OWN_SECONDS)
+    try:
+        yield
+    finally:
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+
 # --- one ---------------------------------------------------------------------------------------------------------
 
 
+@_bounded()
 def grade_one(job: Job) -> dict[str, Any]:
     """Grade one submission in this process; what happened, as plain data. Raises nothing for what a submission does."""
     start, notes, error, log = time.monotonic(), [], "", ""
