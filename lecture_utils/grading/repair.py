@@ -210,7 +210,7 @@ def _read(path: Path) -> tuple[dict, list[str]]:
         kept = {key: sound["metadata"].get(key) for key in ("kernelspec", "language_info")}
         sound["metadata"] = {key: value for key, value in kept.items() if isinstance(value, dict) and "name" in value}
         for cell in good:
-            cell["metadata"] = {key: cell["metadata"][key] for key in ("nbgrader", "tags") if key in cell["metadata"]}
+            cell["metadata"] = _kept(cell["metadata"])
             cell.pop("attachments", None)
             cell |= {"outputs": []} if cell["cell_type"] == "code" else {}
     if good != notebook["cells"] or notebook.get("nbformat") != 4 or notes:
@@ -218,6 +218,11 @@ def _read(path: Path) -> tuple[dict, list[str]]:
             notes.append(f"{len(cells) - len(good)} broken cell(s) left out")
         return sound, notes or ["cells were mended"]
     return notebook, notes
+
+
+def _kept(metadata: dict) -> dict[str, Any]:
+    """Of a cell's metadata what grading looks at; the rest is whatever a student wrote there."""
+    return {key: metadata[key] for key in ("nbgrader", "tags") if key in metadata}
 
 
 def _is_valid(notebook: dict) -> bool:
@@ -310,7 +315,7 @@ def repair(nb: NotebookNode, wanted: list[Wanted]) -> list[str]:
     notes = _keep_what_stands_in_checks(nb, {w.name: w for w in wanted if w.metadata["locked"]})
     places: dict[str, list[int]] = {w.name: [] for w in wanted}
     for i, cell in enumerate(nb.cells):
-        cell.metadata = NotebookNode({k: cell.metadata[k] for k in ("nbgrader", "tags") if k in cell.metadata})
+        cell.metadata = NotebookNode(_kept(cell.metadata))
         entry = cell.metadata.pop("nbgrader", None)
         name = entry.get("grade_id") if isinstance(entry, dict) else None
         if isinstance(name, str) and name in places:
@@ -343,7 +348,7 @@ def repair(nb: NotebookNode, wanted: list[Wanted]) -> list[str]:
             new = nbformat.v4.new_code_cell() if w.kind == "code" else nbformat.v4.new_markdown_cell()
             new.source = w.source
             _become(new, w)
-            index = next(k for k, c in enumerate(nb.cells) if c is before[-1]) + 1 if before else len(nb.cells)
+            index = _index(nb, before[-1]) + 1 if before else len(nb.cells)
             nb.cells.insert(index, new)
             at[w.name] = new
     return notes + _answers_elsewhere(nb, [(w, at[w.name]) for w in wanted if w.name in at])
@@ -357,7 +362,7 @@ def _keep_what_stands_in_checks(nb: NotebookNode, locked: dict[str, Wanted]) -> 
         w = locked.get(str(entry.get("grade_id"))) if isinstance(entry, dict) else None
         if w and w.source.strip() != cell.source.strip() and _defined(cell.source) - _defined(w.source):
             own = nbformat.v4.new_code_cell(cell.source.replace(w.source.strip(), "").strip())
-            nb.cells.insert(next(k for k, c in enumerate(nb.cells) if c is cell), own)
+            nb.cells.insert(_index(nb, cell), own)
             notes.append(f"what had been written into the cell {w.name} was moved into one above it")
     return notes
 
@@ -370,12 +375,17 @@ def _answers_elsewhere(nb: NotebookNode, cells: list[tuple[Wanted, NotebookNode]
     for w, cell in cells:
         if w.metadata["locked"] or cell.source.strip() != w.source.strip():
             continue
-        below = next(k for k, c in enumerate(nb.cells) if c is cell) + 1
+        below = _index(nb, cell) + 1
         if w.kind == "code" and any(_defined(w.source) <= _defined(code) for code in fenced if _defined(w.source)):
             notes.append(f"{w.name} is empty, and a Markdown cell holds code for it: look at it by hand")
         elif w.kind == "markdown" and below < len(own) and own[below] and "nbgrader" not in nb.cells[below].metadata:
             notes.append(f"{w.name} is empty, and a text was written below it: look at it by hand")
     return notes
+
+
+def _index(nb: NotebookNode, cell: NotebookNode) -> int:
+    """Where this very cell stands; another one may be equal to it."""
+    return next(k for k, c in enumerate(nb.cells) if c is cell)
 
 
 def _flags(wanted: list[Wanted], name: str) -> dict[str, Any]:
