@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -19,10 +20,11 @@ from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 from traitlets.config import Config
 
-from lecture_utils import practice
-from lecture_utils.checks.exercise import Exercise
-from lecture_utils.checks.record import checks_json, load_rubrics
+from lecture_utils import practice, questions
 from lecture_utils.environment import ASSIGNMENT, NOTEBOOKS, ROOT, SOLUTIONS, SOURCE, CourseError, sources, tools
+from lecture_utils.instructor.authoring.exercise import Exercise
+from lecture_utils.instructor.authoring.files import Files, files, stale
+from lecture_utils.instructor.authoring.record import load_rubrics
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 CELL_TIME_LIMIT = 120  # seconds
@@ -34,8 +36,9 @@ def build(only: list[str] | None = None) -> None:
     for source in chosen:
         if edited := edits(source):
             _write(source, edited)
-    checks = checks_json(exercises := load_rubrics(SOURCE / "rubrics"))
-    _write(SOURCE / "checks.json", checks)
+    exercises = load_rubrics(SOURCE / "rubrics")
+    checks = files(exercises, old=SOURCE / "checks.json")
+    _write_checks(SOURCE, checks)
     notebooks = {source.stem: read_source(source, exercises) for source in chosen}
     for name, notebook in notebooks.items():
         _write(SOURCE / f"{name}.ipynb", _text(notebook))
@@ -43,7 +46,7 @@ def build(only: list[str] | None = None) -> None:
         for name in sorted(_release(Path(folder), database=True)):
             if name in notebooks or not (NOTEBOOKS / f"{name}.ipynb").exists():
                 _write(NOTEBOOKS / f"{name}.ipynb", _normal(Path(folder) / ASSIGNMENT / f"{name}.ipynb"))
-    _write(NOTEBOOKS / "checks.json", checks)
+    _write_checks(NOTEBOOKS, checks)
     # Two at a time: notebooks are single-threaded, and most laptops have two cores to spare.
     with ThreadPoolExecutor(2) as pool:
         for name, text in zip(notebooks, pool.map(solution, notebooks.values(), notebooks), strict=True):
@@ -65,7 +68,9 @@ def check(only: list[str] | None = None) -> str:
     Outputs of solutions are not looked at here: nbval runs and compares them.
     """
     exercises = load_rubrics(SOURCE / "rubrics")
-    checks = checks_json(exercises)
+    if names := stale(exercises, SOURCE / "checks.json"):
+        return f"checks.json: {', '.join(names)}: changed since the last build.\n"
+    checks = files(exercises, old=SOURCE / "checks.json").text
     pairs = [(SOURCE / "checks.json", checks), (NOTEBOOKS / "checks.json", checks)]
     chosen = _chosen(only)
     if edited := [s.with_suffix(".ipynb").name for s in chosen if edits(s)]:
@@ -79,8 +84,15 @@ def check(only: list[str] | None = None) -> str:
         for source in chosen:
             made = Path(folder) / ASSIGNMENT / f"{source.stem}.ipynb"
             pairs.append((NOTEBOOKS / f"{source.stem}.ipynb", _normal(made)))
-    return "".join(_diff(path, text) for path, text in pairs) + "".join(
-        f"{p.relative_to(ROOT)} has no source\n" for p in _stale(NOTEBOOKS, "*") + _stale(SOLUTIONS, "*.ipynb")
+    tables = [folder / "checks.npz" for folder in (SOURCE, NOTEBOOKS)]
+    alike = all(t.is_file() for t in tables) and tables[0].read_bytes() == tables[1].read_bytes()
+    differ = "" if alike else "checks.npz is missing, or not the same in both folders\n"
+    return (
+        differ
+        + "".join(_diff(path, text) for path, text in pairs)
+        + "".join(
+            f"{p.relative_to(ROOT)} has no source\n" for p in _stale(NOTEBOOKS, "*") + _stale(SOLUTIONS, "*.ipynb")
+        )
     )
 
 
@@ -90,7 +102,7 @@ def exam(folder: Path) -> None:
     The study guide and the corrections stay out, too. Grading compares with the rubrics, which stay here.
     """
     exercises = load_rubrics(SOURCE / "rubrics")
-    asked = {name: e for name, e in exercises.items() if hasattr(e.reference, "recorded")}
+    asked = {name: e for name, e in exercises.items() if isinstance(e.question, questions.Question)}
     (name,) = {e.notebook for e in asked.values()}
     notebook = read_source(SOURCE / f"{name}.py", exercises)
     _write(SOURCE / f"{name}.ipynb", _text(notebook), say=False)
@@ -98,7 +110,7 @@ def exam(folder: Path) -> None:
         _release(Path(made), database=False)
         notebook = nbformat.read(Path(made) / ASSIGNMENT / f"{name}.ipynb", as_version=4)
     practice.leave_out_notes(notebook)
-    for file, text in ((f"{name}.ipynb", _text(notebook)), ("checks.json", checks_json(asked, exam=True))):
+    for file, text in ((f"{name}.ipynb", _text(notebook)), ("checks.json", files(asked, exam=True).text)):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / file).write_text(text, encoding="utf-8")
         print(f"wrote    {folder / file}")
@@ -231,7 +243,7 @@ def solution(notebook: NotebookNode, name: str) -> str:
         config=Config(KernelManager={"transport_encryption": "auto"}),  # else each kernel warns that others may listen
     )
     try:
-        client.execute()
+        client.execute(env={**os.environ, "NBGRADER_EXECUTION": "build"})  # so that a check that fails is an error
     except CellExecutionError as error:
         raise CourseError(f"{name}: a cell of the solution fails.\n{error}") from None
     for cell in notebook.cells:  # in a student's notebook a failing check stops nothing
@@ -317,6 +329,18 @@ def _write(path: Path, text: str, say: bool = True) -> None:
     shutil.move(new, path)
     if say:
         print(f"wrote    {path.relative_to(ROOT)}")
+
+
+def _write_checks(folder: Path, checks: Files) -> None:
+    """Both files, the tables first: a checks.json without them would be of no use."""
+    archive, tables = checks.archive(), folder / "checks.npz"
+    if not tables.exists() or tables.read_bytes() != archive:
+        folder.mkdir(parents=True, exist_ok=True)
+        new = tables.with_name("checks.npz.new")
+        new.write_bytes(archive)
+        shutil.move(new, tables)
+        print(f"wrote    {tables.relative_to(ROOT)}")
+    _write(folder / "checks.json", checks.text)
 
 
 def _diff(path: Path, wanted: str) -> str:

@@ -24,7 +24,7 @@ which mistake yours looks like.
    everything into the folder `.venv` here. Later starts take seconds and work offline. JupyterLab opens in your browser.
 3. Begin with `notebooks/lecture12/00_start_here.ipynb`. Your work is saved in the notebooks themselves.
 4. Before you hand in: open each notebook, press **Validate** in its toolbar, mend what it names. Hand in the `.ipynb` files
-   under their own names. Leave `checks.json` where it is.
+   under their own names. Leave `checks.json` and `checks.npz` where they are.
 
 If something breaks: delete the folder `.venv` and start again with step 2. Your notebooks are not touched.
 """
@@ -36,12 +36,12 @@ def write(target: str | Path) -> int:
     Raises ``CourseError`` for a notebook that is not there, or that somebody has worked in.
     """
     names = [f"{source.stem}.ipynb" for source in sources()]
-    notebooks = [NOTEBOOKS / name for name in [*names, "checks.json"]]
+    notebooks = [NOTEBOOKS / name for name in [*names, "checks.json", "checks.npz"]]
     again = "Run `python3 -m lecture_utils build`."
     for file in notebooks:
         if not file.is_file():
             raise CourseError(f"{file} is not there. {again}")
-        cells = json.loads(file.read_text(encoding="utf-8")).get("cells", [])
+        cells = json.loads(file.read_text(encoding="utf-8")).get("cells", []) if file.suffix == ".ipynb" else []
         if any(cell.get("outputs") for cell in cells):
             raise CourseError(f"{file} has outputs: somebody has run it. Delete it. {again}")
     package = sorted(f for s in ("py", "js", "css", "json") for f in (ROOT / "lecture_utils").rglob(f"*.{s}"))
@@ -49,13 +49,13 @@ def write(target: str | Path) -> int:
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         _add(archive, "README.md", README)
         for file in [*notebooks, *package, ROOT / "requirements.txt", ROOT / "pyproject.toml"]:
-            _add(archive, file.relative_to(ROOT).as_posix(), file.read_text(encoding="utf-8"))
+            _add(archive, file.relative_to(ROOT).as_posix(), file.read_bytes())
     print(f"wrote {target}: {len(notebooks)} files of notebooks, {target.stat().st_size / 1024:.0f} kB")
     return 0
 
 
-def _add(archive: zipfile.ZipFile, name: str, text: str) -> None:
+def _add(archive: zipfile.ZipFile, name: str, content: str | bytes) -> None:
     """With a fixed time, so that the same course makes the same zip file."""
     entry = zipfile.ZipInfo(f"{FOLDER}/{name}", (2025, 10, 13, 0, 0, 0))
     entry.compress_type = zipfile.ZIP_DEFLATED
-    archive.writestr(entry, text)
+    archive.writestr(entry, content)

@@ -17,9 +17,11 @@ from random import Random
 from string import ascii_uppercase
 from typing import Any
 
-from lecture_utils.checks.exercise import Exercise, Misconception
-from lecture_utils.checks.quiz import normal, seal, which_set
+from lecture_utils.checks.observers import Values
+from lecture_utils.checks.quiz import normal, which_set
 from lecture_utils.environment import SOURCE, CourseError
+from lecture_utils.instructor.authoring.exercise import Exercise
+from lecture_utils.instructor.authoring.sealed import seal
 
 RECORDS = SOURCE / "rubrics" / "questions.toml"
 KINDS = {
@@ -52,6 +54,7 @@ class Question:
     arguments: dict[str, list] = field(default_factory=dict)
     returns: str = ""
     formula: str = ""
+    equivalent: dict[str, str] = field(default_factory=dict)
 
     @property
     def drawn(self) -> bool:
@@ -147,15 +150,19 @@ class Question:
     def exercise(self, notebook: str) -> Exercise:
         """The question as the checks and the grading know it. A derivation is an ordinary function."""
         if self.kind != "derivation":
-            return Exercise(self.id, notebook, self.points, "question", lambda random: [], self, ())
-        names, slips = list(self.arguments), enumerate(self.wrong, 1)
-        mistakes = tuple(
-            Misconception(f"slip_{k}", slip["because"], formula(slip["formula"], names)) for k, slip in slips
-        )
-        settings = {"arguments": names}
-        right = formula(self.formula, names)
-        right.recorded = self.recorded
-        return Exercise(self.id, notebook, self.points, "values", self.cases, right, mistakes, settings=settings)
+            return Exercise(self.id, notebook, self.points, Values(), None, question=self, file=RECORDS.name)
+        names, space = list(self.arguments), {"math": math}
+        text = f"def {self.id}({', '.join(names)}):\n    return {self.formula}\n"
+        exec(text, space)
+        made = Exercise(
+            self.id, notebook, self.points, Values(tuple(names)), space[self.id], question=self, file=RECORDS.name,
+            source=text, namespace={"math": math}, draw=self.cases,
+        )  # fmt: skip
+        for k, slip in enumerate(self.wrong, 1):
+            made.mistake(formula(slip["formula"], names), name=f"slip_{k}", message=slip["because"])
+        for phrase, why in self.equivalent.items():
+            made.equivalent(phrase, why)
+        return made
 
     def cases(self, random: Random) -> list[dict[str, Any]]:
         """Six draws of a derivation's arguments: whole numbers between whole limits, else with three decimals."""

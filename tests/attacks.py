@@ -60,7 +60,8 @@ def breakage(name: str, **more: Any) -> Callable:
 FORGE = """
 import json, sys
 from IPython.display import display, publish_display_data
-from lecture_utils.checks import emit as E, observers as O, traces as T
+from lecture_utils.checks import observers as O, traces as T
+from lecture_utils.grading import emit as E
 MIME = E.MIME
 def job():
     frame = sys._getframe()
@@ -68,8 +69,8 @@ def job():
         frame = frame.f_back
     return frame.f_locals["job"]
 def record(job, fill=0.0):
-    entries = [[[f"step {s + 1}: w {tuple(T.from_numbers(t['w']).shape)}", T.from_numbers(t['w']).mul(0).add(fill).tolist()]
-                for s in range(c["steps"]) for t in c["start"]] for c in job["cases"]]
+    entries = [[[f"step {s + 1}", "w", T.from_numbers(t['w']).mul(0).add(fill).tolist(), s + 1, k]
+                for s in range(c["steps"]) for k, t in enumerate(c["start"])] for c in job["cases"]]
     return {"nonce": job["nonce"], "traces": [{"entries": e} for e in entries]}
 def send(record):
     display({MIME: record if isinstance(record, str) else json.dumps(record)}, raw=True)
@@ -95,7 +96,7 @@ for what, value in {
     "numbers as text": "'1.0'", "true for a number": "True", "null for a number": "None", "an object for a number": "{'a': 1}",
     "lists nested 100 000 deep": "'DEEP'", "a number of a million digits": "'LONG'", "ragged lists": "[[1], [1, 2]]",
 }.items():  # fmt: skip
-    code = f"r = record(job()); r['traces'][0]['entries'][0][1] = {value}; text = json.dumps(r)\n"
+    code = f"r = record(job()); r['traces'][0]['entries'][0][2] = {value}; text = json.dumps(r)\n"
     code += "text = text.replace('\"DEEP\"', '[' * 100000 + ']' * 100000).replace('\"LONG\"', '1' * 10**6)\n"
     inside(f"record holds {what}", code + "send(text); E.display = lambda *a, **k: None")
 for what, text in {
@@ -108,13 +109,13 @@ for what, text in {
     "a failure of wrong type": "json.dumps({'nonce': job()['nonce'], 'failed': [[{}]] * 99999})",
     "a problem of wrong type": "json.dumps({'nonce': job()['nonce'], 'traces': [{'entries': [], 'problem': [1, None, {}]}] * 9})",
     "a problem of 3 MB": "json.dumps({'nonce': job()['nonce'], 'traces': [{'entries': [], 'problem': ['x' * 10**6] * 3}] * 9})",
-    "huge tensors": "json.dumps({'nonce': job()['nonce'], 'traces': [{'entries': [['step 1: w (3,)', [0] * 10**6]]}] * 4})",
+    "huge tensors": "json.dumps({'nonce': job()['nonce'], 'traces': [{'entries': [['step 1', 'w', [0] * 10**6, 1, 0]]}] * 4})",
 }.items():  # fmt: skip
     inside(f"record is {what}", f"text = {text}\nsend(text); E.display = lambda *a, **k: None")
 for kind in ("passed", "review", "failed", "misconception"):
     inside(
         f"a problem of the kind {kind}",
-        f"send({{'nonce': job()['nonce'], 'traces': [{{'entries': [], 'problem': [{kind!r}, '', '']}}] * len(job()['cases'])}})\n"
+        f"send({{'nonce': job()['nonce'], 'traces': [{{'entries': [], 'problem': [{kind!r}, '', '', '']}}] * len(job()['cases'])}})\n"
         "E.display = lambda *a, **k: None",
     )
 inside(
@@ -147,7 +148,7 @@ inside("fake score by display hook", "get_ipython().displayhook(1.0)", stock=Tru
 attack("record replayed from the cell before", FORGE + "send({'nonce': '', 'traces': []})")
 for name, code in {
     "emit patched": "E.emit = lambda answer, job: display({MIME: json.dumps({**record(json.loads(job)), 'passed': True})}, raw=True)",
-    "observe patched": "E.observe = lambda *a, **k: [T.Trace() for _ in a[2]]",
+    "perform patched": "E.perform = lambda *a, **k: [T.Trace() for _ in a[2]]",
     "encode patched": "E.encode = lambda trace, text=False: {'entries': [], 'problem': None}",
     "torch.allclose and torch.equal patched": "import torch; torch.allclose = torch.equal = torch.isclose = lambda *a, **k: True",
     "json.dumps patched": "json.dumps = lambda *a, **k: '{}'",
@@ -670,7 +671,7 @@ attack(
     "hidden inputs as a place",
     SPY,
     answer=TELL.format(
-        "r = record(job()); r['traces'][0] = {'entries': [], 'problem': ['crashed', spy()[-300:], spy()[-300:]]}\n    send(r); E.display = lambda *a, **k: None"
+        "r = record(job()); r['traces'][0] = {'entries': [], 'problem': ['crashed', spy()[-300:], '', spy()[-300:]]}\n    send(r); E.display = lambda *a, **k: None"
     ),
 )
 attack(
@@ -1198,7 +1199,8 @@ attack(
 )
 RESUME = """
 import base64, json, sys
-from lecture_utils.checks import emit as E, resume as R
+from lecture_utils.checks.observers import resume as R
+from lecture_utils.grading import emit as E
 def replace(answer, text):
     job = json.loads(text); results = []
     for k, case in enumerate(job["cases"]):
@@ -1214,6 +1216,16 @@ def replace(answer, text):
     E.display({E.MIME: json.dumps({"nonce": job["nonce"], "results": results})}, raw=True)
 E.emit = replace
 """
+attack(
+    "01: what judges batches is replaced, and nothing is shuffled",
+    notebook="01_minibatch_noise",
+    answer={
+        "minibatches-answer": "import torch\nclass Yes:\n    def __getattr__(self, name): return lambda *a, **k: torch.ones((), dtype=bool)\n"
+        "torch.isin = lambda *a, **k: torch.ones(3, dtype=bool)\nreal = torch.tensor\n"
+        "torch.tensor = lambda x, *a, **k: real(True) if isinstance(x, bool) else real(x, *a, **k)\n"
+        "def minibatches(n, batch_size, generator):\n    return torch.arange(n).split(batch_size)"
+    },
+)
 NO_RESUME = {
     "save_checkpoint-answer": "def save_checkpoint(*a):\n    open(a[0], 'w').close()",
     "load_checkpoint-answer": "def load_checkpoint(*a):\n    return 0",

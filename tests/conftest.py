@@ -1,14 +1,14 @@
-"""What all tests share: the rubrics, and checks.json as build would write it now."""
+"""What all tests share: the rubrics, and the checks.json that is in the course (test_rubrics.py proves it current)."""
 
 from pathlib import Path
 
 import pytest
 import torch
 
-from lecture_utils.checks.record import checks_json, load_rubrics
-from lecture_utils.environment import ROOT
+from lecture_utils.environment import SOURCE
+from lecture_utils.instructor.authoring.record import load_rubrics
 
-RUBRICS = ROOT / "source" / "lecture12" / "rubrics"
+RUBRICS = SOURCE / "rubrics"
 EXERCISES = load_rubrics(RUBRICS)
 
 
@@ -18,7 +18,5 @@ def one_thread():
 
 
 @pytest.fixture(scope="session")
-def checks_file(tmp_path_factory) -> Path:
-    file = tmp_path_factory.mktemp("checks") / "checks.json"
-    file.write_text(checks_json(EXERCISES), encoding="utf-8")
-    return file
+def checks_file() -> Path:
+    return SOURCE / "checks.json"

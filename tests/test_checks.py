@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lecture_utils.checks import judge
+from lecture_utils.checks.recorded import find_exercise
 
 # --- right answers, written differently --------------------------------------------------------------------------
 
@@ -126,7 +127,7 @@ def test_eigenvalues_may_come_from_a_solver_in_single_precision(checks_file):
 
 def warmup_in_float32(step, warmup_steps, total_steps):
     done = torch.tensor(max(0, step - warmup_steps) / (total_steps - warmup_steps)).clamp(max=1)
-    return (step + 1) / warmup_steps if step < warmup_steps else (1 + torch.cos(torch.pi * done)) / 2
+    return (step + 1) / warmup_steps if step < warmup_steps else ((1 + torch.cos(torch.pi * done)) / 2).item()
 
 
 def overshoot_in_float32(t, beta1, beta2):
@@ -213,7 +214,7 @@ BAD = {
     ),
     "name error": (crashes, "crashed", "The line is: return w - velocity - lr * gradient"),
     "exit": (leaves, "crashed", "SystemExit"),
-    "wrong shape": (shrinks, "shape", "wrong shape: expected (3,), got ()"),
+    "wrong shape": (shrinks, "shape", "wrong shape: expected (2,), got ()"),
     "none": (lambda w, grad, delta, lr, alpha: None, "none", "returns None"),
     "none inside": (lambda w, grad, delta, lr, alpha: (w, None), "none", "The returned delta is None"),
     "single precision": (
@@ -263,14 +264,52 @@ def test_endless_loop_is_stopped_with_a_message(checks_file):
     assert "loop that never ends" in verdict.message
 
 
-def test_two_mistakes_at_once_are_wrong_without_a_name(checks_file):
+def test_two_mistakes_at_once_are_both_named(checks_file):
     def twice_wrong(w, grad, delta, lr, alpha):
-        delta = (1 - alpha) * delta + alpha * grad
+        delta = (1 - alpha) * delta + lr * grad
         return w + delta, delta
 
     verdict = judge(twice_wrong, "momentum_step", checks_file)
-    assert (verdict.kind, verdict.misconception) == ("different", None)
-    assert "Expected w[" in verdict.evidence
+    assert verdict.kind == "misconception"
+    assert verdict.message.splitlines()[0] == "Two things at once:"
+    assert "w moves up the hill" in verdict.message
+    assert len(verdict.message.splitlines()) == 3
+
+
+def test_a_mistake_in_each_of_three_results_is_named(checks_file):
+    def three(w, grad, m, r, t, lr, beta1, beta2, eps):
+        t = t + 1
+        m = beta1 * m + grad
+        r = beta2 * r + (1 + beta2) * grad**2
+        return w - lr * (m / (1 - beta1**t)) / (r / (1 - beta2**t) + eps).sqrt(), m, r, t
+
+    message = judge(three, "adam_step", checks_file).message
+    assert message.startswith("Three things at once:")
+    for said in ("its full weight", "1 + β₂", "ε inside the root"):
+        assert said in message
+
+
+def test_what_no_slip_explains_has_no_name(checks_file):
+    def odd(w, grad, delta, lr, alpha):
+        delta = alpha * delta + lr * grad + 0.1
+        return w - 0.7 * delta, delta
+
+    verdict = judge(odd, "momentum_step", checks_file)
+    assert (verdict.kind, verdict.misconception, verdict.credit) == ("different", None, 0)
+    assert "none of the usual slips" in verdict.message
+
+
+def test_one_result_is_named_where_the_rest_is_odd(checks_file):
+    def odd(w, grad, m, r, t, lr, beta1, beta2, eps):
+        t = t + 1
+        m = beta1 * m + (1 - beta1) * grad
+        r = beta2 * r + (1 - beta2) * grad
+        return w - lr * m.sin() / (r.abs() + 2 * eps), m, r, t
+
+    verdict = judge(odd, "adam_step", checks_file)
+    assert verdict.message.startswith("Looked at r alone, this looks like: r averages the gradient, not its square")
+    assert "There is something else, too" in verdict.message
+    assert verdict.credit == 0
 
 
 def test_first_wrong_step_is_told(checks_file):
@@ -278,7 +317,7 @@ def test_first_wrong_step_is_told(checks_file):
 
     def forgets_later(w, grad, delta, lr, alpha):
         calls.append(1)
-        delta = alpha * delta + lr * grad * (1 if len(calls) <= 4 else 2)  # two tensors take turns
+        delta = alpha * delta + lr * grad * (1 if len(calls) <= 6 else 2)  # three tensors take turns
         return w - delta, delta
 
     verdict = judge(forgets_later, "momentum_step", checks_file)
@@ -311,19 +350,52 @@ def test_state_kept_outside_the_arguments_does_not_pass(checks_file):
     assert not judge(keeps_its_own, "momentum_step", checks_file).passed
 
 
-def test_the_case_can_be_calculated_by_hand(checks_file):
-    """What the message gives is all that goes into the number that it expects."""
+def rows(verdict):
+    return {row.name: row for row in verdict.table.rows}
+
+
+def test_the_table_can_be_calculated_by_hand(checks_file):
+    """What goes in is all that goes into the number that is expected."""
 
     def late(w, grad, delta, lr, alpha):
         delta = alpha * delta + max(lr, 0.1) * grad  # the drop of the rate is missed
         return w - delta, delta
 
-    evidence = judge(late, "momentum_step", checks_file).evidence
-    given = {name: float(x) for name, x in re.findall(r"(w|delta|grad|lr) = ([-\d.]+)[.,]", evidence)}
-    alpha = float(re.search(r"alpha=([\d.]+\d)", evidence)[1])
-    right = given["w"] - (alpha * given["delta"] + given["lr"] * given["grad"])
-    assert float(re.search(r"Expected w\[\d\] = ([-\d.]+)", evidence)[1]) == pytest.approx(right, abs=2e-3)
-    assert "Step 5 of w (3,) gets" in evidence
+    verdict = judge(late, "momentum_step", checks_file)
+    given = {name: json.loads(row.given) for name, row in rows(verdict).items()}
+    expected = torch.tensor(json.loads(rows(verdict)["w"].expected))
+    delta = given["alpha"] * torch.tensor(given["delta"]) + given["lr"] * torch.tensor(given["grad"])
+    assert torch.allclose(torch.tensor(given["w"]) - delta, expected, atol=2e-3)
+    assert re.match(r"Step \d, tensor 1 of 3\. Case: 5 steps", verdict.table.title)
+
+
+def test_the_numbers_of_the_tensor_that_differs_are_shown(checks_file):
+    """Two tensors of one shape: the second is wrong alone."""
+
+    calls = []
+
+    def second(w, grad, delta, lr, alpha):
+        calls.append(1)
+        delta = alpha * delta + lr * grad
+        return w - delta + (len(calls) == 2), delta
+
+    verdict = judge(second, "momentum_step", checks_file)
+    case = find_exercise("momentum_step", checks_file).data["cases"][0]
+    assert "tensor 2 of 3" in verdict.table.title
+    assert json.loads(rows(verdict)["w"].given) == case["start"][1]["w"]
+    assert json.loads(rows(verdict)["grad"].given) == case["grads"][0][1]
+
+
+def test_the_first_wrong_number_is_marked(checks_file):
+    def second_entry(w, grad, delta, lr, alpha):
+        delta = alpha * delta + lr * grad
+        return w - delta + (torch.tensor([0.0, 0.5]) if w.shape == (2,) else 0), delta
+
+    verdict = judge(second_entry, "momentum_step", checks_file)
+    row = rows(verdict)["w"]
+    start, end = row.mark
+    assert float(row.yours[start:end]) == pytest.approx(json.loads(row.yours)[1])
+    assert f"→{row.yours[start:end]}←" in str(verdict)
 
 
 BEST = EXERCISES["best_learning_rate"].reference
@@ -332,19 +404,14 @@ BEST = EXERCISES["best_learning_rate"].reference
 @pytest.mark.parametrize(
     ("name", "answer", "said"),
     [
-        ("bias_correction_overshoot", lambda t, a, b: t, "Expected result[3] = "),
-        ("bias_correction_overshoot", lambda t, a, b: t, "t = [1.0, 2.0, "),
-        ("nesterov_step", lambda w, grad_fn, delta, lr, alpha: (w + grad_fn(w), delta), "grad_fn(w) = "),
-        ("best_learning_rate", lambda *given: BEST(*given) or 7, "Expected None, got 7"),
-        (
-            "stationary_variance",
-            lambda lr, h, s: lr * s / h / (2 - lr * h) if 0 < lr * h < 2 else 7,
-            "a ValueError, got 7",
-        ),
+        ("bias_correction_overshoot", lambda t, a, b: t, "t                "),
+        ("nesterov_step", lambda w, grad_fn, delta, lr, alpha: (w + grad_fn(w), delta), "x ↦ "),
+        ("best_learning_rate", lambda *given: BEST(*given) or 7, "None"),
+        ("stationary_variance", lambda lr, h, s: lr * s / h / (2 - lr * h) if 0 < lr * h < 2 else 7, "raised"),
     ],
 )
 def test_what_goes_in_is_shown(name, answer, said, checks_file):
-    assert said in judge(answer, name, checks_file).evidence
+    assert said in str(judge(answer, name, checks_file).table)
 
 
 def adam_step(w, grad, m, r, t, lr, beta1, beta2, eps):
@@ -383,13 +450,23 @@ def test_what_used_to_break_the_check_has_its_sentence(name, answer, said, check
     assert said in str(judge(answer, name, checks_file))
 
 
-def test_evidence_shows_digits_that_differ(checks_file):
-    def slightly_off(lr, alpha):
-        return lr / (1 - alpha) * 1.0001
+def test_the_table_shows_digits_that_differ(checks_file):
+    verdict = judge(lambda lr, alpha: lr / (1 - alpha) * 1.0001, "effective_learning_rate", checks_file)
+    assert rows(verdict)["result"].expected != rows(verdict)["result"].yours
 
-    verdict = judge(slightly_off, "effective_learning_rate", checks_file)
-    expected, got = verdict.evidence.split("Expected = ")[1].split(", got ")
-    assert expected != got
+
+def test_an_error_is_named_only_after_one_that_ends_in_the_same_way(checks_file):
+    """A crash of another kind, or elsewhere, shows the student's line instead."""
+
+    def crashes_later(w, grad, delta, lr, alpha):
+        if lr < 0.05:
+            return w - missing, delta  # noqa: F821
+        delta = alpha * delta + lr * grad
+        return w - delta, delta
+
+    verdict = judge(crashes_later, "momentum_step", checks_file)
+    assert (verdict.kind, verdict.misconception) == ("crashed", None)
+    assert "return w - missing, delta" in verdict.message
 
 
 # --- where the numbers come from ---------------------------------------------------------------------------------
@@ -398,11 +475,12 @@ def test_evidence_shows_digits_that_differ(checks_file):
 def test_finds_the_file_beside_and_above_the_working_folder(checks_file, tmp_path, monkeypatch):
     release = tmp_path / "notebooks" / "lecture12"
     release.mkdir(parents=True)
-    (release / "checks.json").write_text(checks_file.read_text(encoding="utf-8"), encoding="utf-8")
+    for name in ("checks.json", "checks.npz"):
+        shutil.copy(checks_file.with_name(name), release)
     for folder in (tmp_path, release, tmp_path / "solutions"):
         folder.mkdir(exist_ok=True)
         monkeypatch.chdir(folder)
-        assert judge(operator.add, "effective_learning_rate").kind == "different"
+        assert not judge(operator.add, "effective_learning_rate").passed
 
 
 def test_the_search_ends_at_the_folder_of_the_course(checks_file, tmp_path, monkeypatch):
@@ -426,12 +504,31 @@ def test_missing_file_says_what_to_do(tmp_path, monkeypatch):
         judge(as_list, "momentum_step")
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"format": 1}', '{"format": 99, "exercises": {}}', "[]", "\xff"])
-def test_corrupt_file_says_what_to_do(tmp_path, text):
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        *((t, "from the course's zip file again") for t in ("", "{", '{"format": 2}', "[]", "\xff")),
+        ('{"format": 99, "exercises": {}}', "another format"),
+        ('{"format": 1, "exercises": {}}', "an older format .1. than this .*take the course's new zip file"),
+    ],
+)
+def test_corrupt_file_says_what_to_do(tmp_path, text, said):
     file = tmp_path / "checks.json"
     file.write_bytes(text.encode("latin-1"))
-    with pytest.raises(ValueError, match="Take checks.json from the course's zip file again"):
+    with pytest.raises(ValueError, match=said):
         judge(as_list, "momentum_step", file)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PK", b"other"])
+def test_missing_or_damaged_tables_say_what_to_do(tmp_path, checks_file, content):
+    shutil.copy(checks_file, tmp_path)
+    if content == b"other":
+        np.savez(tmp_path / "checks.npz", nothing=np.zeros(1))
+    elif content is not None:
+        (tmp_path / "checks.npz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"checks.npz is missing or damaged .*zip file again"):
+        judge(crashes, "momentum_step", tmp_path / "checks.json")
+    assert judge(as_list, "momentum_step", tmp_path / "checks.json").passed  # which needs no tables
 
 
 def test_what_cannot_be_called_is_a_type_error(checks_file):

@@ -1,17 +1,20 @@
 """Observers beyond stepping rules: index batches, predictions, and training runs that are resumed."""
 
+import multiprocessing
 import os
-import subprocess
 from contextlib import nullcontext
+from itertools import combinations
 from random import Random
 
 import pytest
 import torch
 from conftest import EXERCISES
 
-from lecture_utils.checks import judge, observers
-from lecture_utils.checks.observers import observe
-from lecture_utils.checks.resume import resume
+from lecture_utils.checks import judge, judge_question, observers
+from lecture_utils.checks.observers import Batches, Resume, Values, interpret, observe, perform
+from lecture_utils.checks.quiz import which_set
+from lecture_utils.checks.recorded import load
+from lecture_utils.checks.traces import Entry, Trace
 
 SAVE, LOAD = EXERCISES["save_checkpoint"].reference
 
@@ -68,13 +71,71 @@ def endless(n, batch_size, generator):
         (uncut, "cut it into batches"),
         (first_batch, "`return` inside the loop"),
         (lambda n, batch_size, generator: None, "returns None"),
-        (endless, "number of batches"),
+        (endless, "does it ever end?"),
     ],
 )
 def test_unusable_batches_are_explained(function, said, checks_file):
     verdict = judge(function, "minibatches", checks_file)
     assert not verdict.passed
     assert said in str(verdict).replace("\n  ", " ")
+
+
+def alternating(n, batch_size, generator):
+    """A "shuffle" by a call counter: two orders that take turns."""
+    alternating.calls = getattr(alternating, "calls", 0) + 1
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(alternating.calls % 2))
+    return order.split(batch_size)
+
+
+def rolled(n, batch_size, generator):
+    turn = int(torch.randint(n, (), generator=generator))
+    return torch.arange(n).roll(turn).split(batch_size)
+
+
+def within_halves(n, batch_size, generator):
+    half = n // 2
+    order = torch.cat([torch.randperm(half, generator=generator), half + torch.randperm(n - half, generator=generator)])
+    return order.split(batch_size)
+
+
+def biased(n, batch_size, generator):
+    """Each index changes places with any other: the classic wrong shuffle, made worse by going on too short."""
+    order = torch.arange(n)
+    for i in range(n // 2):
+        j = int(torch.randint(n, (), generator=generator))
+        order[[i, j]] = order[[j, i]]
+    return order.split(batch_size)
+
+
+@pytest.mark.parametrize("function", [alternating, rolled, within_halves, biased])
+def test_what_only_looks_shuffled_is_refused(function, checks_file):
+    assert not judge(function, "minibatches", checks_file).passed
+
+
+@pytest.mark.parametrize("name", ["minibatches", "stratified_minibatches"])
+def test_a_fair_shuffle_is_never_refused(name):
+    """The judgement over many epochs is a test of chance: on 300 draws of cases not one right answer may fail."""
+    exercise = EXERCISES[name]
+    answers = [exercise.reference] + ([by_sorting, by_loader] if name == "minibatches" else [])
+    for seed in range(300):
+        for case in [c for c in exercise.draw(Random(f"fair {seed}")) if c["epochs"] > 2]:
+            for answer in answers[: 1 if seed % 10 else None]:
+                (trace,) = observe(answer, exercise.observer, [case])
+                over = {e.name: bool(e.value) for e in trace.entries if e.place.startswith("over")}
+                assert over == dict.fromkeys(over, True)
+                assert len(over) == 2
+
+
+def test_properties_of_batches_are_worked_out_from_raw_indices():
+    """Nothing that runs beside student code says yes or no: indices are all that is sent."""
+    case = {"args": {"n": 6, "batch_size": 4}, "seed": 1, "epochs": 2, "text": ""}
+    observer = Batches(("n", "batch_size", "generator"))
+    (raw,) = perform(by_yield, observer, [case])
+    assert {e.name for e in raw.entries} == {"batch"}
+    assert all(e.value.dtype == torch.int64 for e in raw.entries)
+    claimed = Trace([Entry("epoch 1", "the order is shuffled", torch.tensor(True))])
+    (seen,) = interpret([claimed], observer, [case])
+    assert not all(bool(e.value.all()) for e in seen.entries if e.value.dtype == torch.bool)
 
 
 def test_torchs_own_generator_is_left_alone(checks_file):
@@ -98,25 +159,76 @@ def test_stratifying_by_dealing_out_like_cards_makes_batches_that_are_too_short(
     assert (verdict.misconception, verdict.credit) == ("dealt_out", 0.7)
 
 
-# --- answers -----------------------------------------------------------------------------------------------------
+# --- answers that are lists, drawn per student ----------------------------------------------------------------------
+
+STUDENT = "anna"
 
 
-def test_a_wrong_prediction_is_named_and_the_number_not_told(checks_file):
-    answer = [list(part) for part in EXERCISES["learning_rates_used"].reference]
-    answer[2], answer[3] = [0.8, 0.4, 0.2], [0.2, 0.1, 0.0, 0.0, 0.0]
-    verdict = judge(answer, "learning_rates_used", checks_file)
-    assert verdict.misconception == "per_epoch"  # the first of the two
-    assert "0.05" not in str(verdict)
+def right_list(name):
+    question = EXERCISES[name].question
+    return question.answer(which_set(name, STUDENT, len(question.numbers)))
 
 
-@pytest.mark.parametrize("answer", [[None] * 4, [], 3, "0.3", None, [[10**30]] * 4])
-def test_an_answer_that_is_not_there_is_no_crash(answer, checks_file):
-    verdict = judge(answer, "learning_rates_used", checks_file)
+@pytest.mark.parametrize("name", ["learning_rates_used", "evidence_board"])
+def test_a_list_is_right_for_the_students_own_numbers_only(name, checks_file):
+    recorded, question = load(checks_file)[name], EXERCISES[name].question
+    for student in ("anna", "ben", "", "your id"):
+        which = which_set(name, student, len(question.numbers))
+        for k in range(len(question.numbers)):
+            for judged in (recorded, EXERCISES[name]):
+                assert judge_question(judged, question.answer(k), student).passed == (k == which)
+
+
+def test_the_entries_of_a_list_are_told_one_by_one(checks_file):
+    recorded = load(checks_file)["learning_rates_used"]
+    values = EXERCISES["learning_rates_used"].question.numbers[which_set("learning_rates_used", STUDENT, 8)]
+    answer = right_list("learning_rates_used")
+    answer[2], answer[3] = [values["c"] * f for f in (1, 0.5, 0.25)], [1.0, 2.0, 3.0, 4.0, 5.0]
+    verdict = judge_question(recorded, answer, STUDENT)
+    lines = verdict.message.splitlines()
+    assert [line[0] for line in lines] == list("✔✔✘✘")
+    assert "In which loop does scheduler.step() stand?" in lines[2]
+    assert "none of the usual slips" in lines[3]
+    assert verdict.credit == 0.5
+    assert f"{values['c'] / 16:g}" not in str(verdict)  # what is right is not told
+
+
+def test_of_choices_only_the_number_of_right_ones_is_told(checks_file):
+    recorded, right = load(checks_file)["evidence_board"], right_list("evidence_board")
+    assert judge_question(recorded, [f" {word.title()} " for word in right], STUDENT).passed
+    told = set()
+    for k in range(6):
+        answer = [*right[:k], "silent" if right[k] != "silent" else "against", *right[k + 1 :]]
+        verdict = judge_question(recorded, answer, STUDENT)
+        assert verdict.credit == pytest.approx(5 / 6)
+        told.add(str(verdict))
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ([None] * 4, "Replace each None"),
+        ([], "A list with 4 entries"),
+        (3, "A list with 4 entries"),
+        ("0.3", "A list with 4 entries"),
+        (None, "Replace None"),
+        ([[1.0], None, [1.0], [1.0]], "There is a None left, for block B"),
+        ([[10**30]] * 4, ""),
+        ([["a"]] * 4, "block A: A plain number is expected"),
+    ],
+)
+def test_an_answer_that_is_not_there_has_its_sentence(answer, said, checks_file):
+    verdict = judge_question(load(checks_file)["learning_rates_used"], answer, STUDENT)
     assert not verdict.passed
-    assert verdict.kind in ("not_written", "type")
+    assert verdict.credit == 0
+    assert said in verdict.message
 
 
-def test_two_slips_in_two_settings_the_first_is_named(checks_file):
+# --- optimizers made by name ---------------------------------------------------------------------------------------
+
+
+def test_slips_in_two_settings_are_both_named(checks_file):
     right = EXERCISES["make_optimizer"].reference
 
     def make_optimizer(name, params):
@@ -125,8 +237,9 @@ def test_two_slips_in_two_settings_the_first_is_named(checks_file):
         return torch.optim.Adam(params) if name == "adam" else right(name, params)
 
     found = judge(make_optimizer, "make_optimizer", checks_file)
-    assert (found.misconception, found.credit) == ("rmsprop_memory", pytest.approx(3 / 5))
-    assert "Other settings differ, too." in found.message
+    assert found.misconception == "rmsprop_memory + adam_rate"
+    assert found.message.startswith("Two things at once:")
+    assert found.credit == pytest.approx(0.7 * 0.7)
 
 
 def test_groups_without_a_rate_are_told(checks_file):
@@ -149,48 +262,30 @@ def test_a_crash_with_another_tensor_than_the_first_names_its_shape(checks_file)
     assert "here w has the shape ()" in found.message
 
 
-def test_words_are_taken_in_any_case_and_the_first_wrong_one_is_explained(checks_file):
-    right = EXERCISES["evidence_board"].reference
-    assert judge([f" {word.title()} " for word in right], "evidence_board", checks_file).passed
-    verdict = judge([*right[:2], "supports", *right[3:]], "evidence_board", checks_file)
-    assert verdict.evidence == "Case: experiment C, the convolutional network."
-    assert right[2] not in str(verdict)
-
-
-@pytest.mark.parametrize("wrong", [[0], [5], [1, 2, 4], range(6)])
-def test_credit_of_an_answer_is_the_share_of_its_parts_that_are_right(wrong, checks_file):
-    answer = ["supports" if k in wrong and r != "supports" else "against" if k in wrong else r
-              for k, r in enumerate(EXERCISES["evidence_board"].reference)]  # fmt: skip
-    assert judge(answer, "evidence_board", checks_file).credit == pytest.approx(1 - len(wrong) / 6)
-
-
-@pytest.mark.parametrize(("entry", "said"), [(float("nan"), "nan, number 2"), (0.001, "0.001, number 2")])
-def test_the_entry_of_a_list_that_is_not_so_is_shown(entry, said, checks_file):
-    used = EXERCISES["learning_rates_used"].reference
-    verdict = judge([[0.3, entry, *used[0][2:]], *used[1:]], "learning_rates_used", checks_file)
-    assert verdict.credit == 0.75
-    assert said in verdict.evidence
-
-
-@pytest.mark.parametrize(
-    ("part", "said"),
-    [("maybe", "'maybe'; it must be one of supports, against, silent"), (1, "it must be one of"), (None, "None")],
-)
-def test_what_is_none_of_the_words_is_said_so(part, said, checks_file):
-    verdict = judge([part] * 6, "evidence_board", checks_file)
-    assert verdict.credit == 0
-    assert said in str(verdict)
-
-
-# --- None as an answer, and optimizers made by name --------------------------------------------------------------
+# --- None and numbers as answers -----------------------------------------------------------------------------------
 
 
 def test_none_is_an_answer_only_where_the_exercise_says_so(checks_file):
     verdict = judge(lambda lrs, losses: None, "best_learning_rate", checks_file)
     assert verdict.misconception == "always_none"
     assert judge(lambda lr, alpha, form: None, "to_torch_lr", checks_file).kind == "none"
-    (trace,) = observe(lambda x: None, "values", [{"args": {"x": 1.0}}], {"arguments": ["x"], "none": True})
-    assert trace.entries[0][0] == "result: None"
+    (trace,) = observe(lambda x: None, Values(("x",), none=True), [{"args": {"x": 1.0}}])
+    assert [e.name for e in trace.entries] == ["None"]
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "said"),
+    [
+        ("growing_batch", lambda lr0, b, lrs, most: torch.tensor([32, 64]), "Whole numbers are asked for"),
+        ("growing_batch", lambda lr0, b, lrs, most: [32.0] * len(lrs), "one of yours is 32.0, of type float"),
+        ("warmup_cosine", lambda s, w, n: torch.tensor(1.0), "It returns a tensor; a plain number is asked for"),
+        ("exponential_lambda", lambda k: lambda e: torch.exp(torch.tensor(-k * e)), "a scheduler needs a plain number"),
+    ],
+)
+def test_what_later_cells_cannot_use_is_refused(name, answer, said, checks_file):
+    verdict = judge(answer, name, checks_file)
+    assert not verdict.passed
+    assert said in verdict.message
 
 
 MAKE = EXERCISES["make_optimizer"].reference
@@ -222,11 +317,14 @@ def test_what_is_no_optimizer_is_said_so(made, said, checks_file):
 
 # --- resuming ----------------------------------------------------------------------------------------------------
 
-CASE = EXERCISES["save_checkpoint"].cases(Random(1))[0]
+CASE = EXERCISES["save_checkpoint"].draw(Random(1))[0]
 
 
-def test_what_is_kept_in_a_variable_does_not_reach_the_new_process(checks_file):
-    kept = {}
+kept = {}
+
+
+def test_what_is_kept_in_a_variable_is_not_there_in_the_new_process(checks_file):
+    """As in a real one: the notebook's imports and functions are there, its variables are not."""
 
     def save(path, model, optimizer, scheduler, epoch, generator):
         SAVE(path, model, optimizer, scheduler, epoch, generator)
@@ -238,7 +336,19 @@ def test_what_is_kept_in_a_variable_does_not_reach_the_new_process(checks_file):
 
     verdict = judge((save, load), "save_checkpoint", checks_file)
     assert verdict.kind == "crashed"
-    assert "KeyError" in verdict.message
+    assert "NameError: name 'kept' is not defined" in verdict.message
+
+
+FORGOTTEN = ["forgot_model", "forgot_optimizer", "forgot_scheduler", "forgot_rng", "forgot_generator"]
+
+
+@pytest.mark.parametrize("names", [c for size in (2, 3) for c in combinations(FORGOTTEN, size)][::3], ids="+".join)
+def test_all_that_is_forgotten_is_told(names, checks_file):
+    exercise = EXERCISES["save_checkpoint"]
+    slips = {s.name: s for s in exercise.slips}
+    edit = {k: v for name in names for k, v in slips[name].edit.items()}
+    verdict = judge(exercise.changed(edit), "save_checkpoint", checks_file)
+    assert set(verdict.misconception.split(" + ")) == set(names)
 
 
 def test_an_error_in_the_new_process_shows_the_students_line(checks_file):
@@ -290,9 +400,8 @@ def test_an_endless_load_is_stopped_and_leaves_no_process(checks_file):
 
     verdict = judge((SAVE, load), "save_checkpoint", checks_file, limit=4)
     assert verdict.kind == "timeout"
-    running = subprocess.run(["ps", "-o", "stat=,args="], capture_output=True, text=True).stdout.splitlines()
-    assert not [line for line in running if "resume import serve" in line and line.startswith("R")]
-    assert judge((SAVE, LOAD), "save_checkpoint", checks_file).passed  # a new server takes over
+    assert not multiprocessing.active_children()
+    assert judge((SAVE, LOAD), "save_checkpoint", checks_file).passed
 
 
 def test_a_process_that_ends_itself_is_no_crash_of_ours(checks_file):
@@ -305,9 +414,9 @@ def test_a_process_that_ends_itself_is_no_crash_of_ours(checks_file):
 
 def test_the_clock_of_a_check_starts_when_the_process_is_there(monkeypatch):
     happened = []
-    monkeypatch.setattr(observers, "start_server", lambda: happened.append("process"))
+    monkeypatch.setattr(observers.resume, "start_server", lambda: happened.append("process"))
     monkeypatch.setattr(observers, "time_limit", lambda seconds: happened.append("clock") or nullcontext())
-    observe((SAVE, LOAD), "resume", [], {})
+    observe((SAVE, LOAD), Resume(), [])
     assert happened == ["process", "clock"]
 
 
@@ -319,17 +428,17 @@ def test_one_function_alone_is_refused_with_a_sentence(checks_file):
 def test_resuming_does_not_depend_on_the_threads_of_the_notebook(threads):
     torch.set_num_threads(threads)
     try:
-        (trace,) = observe((SAVE, LOAD), "resume", [CASE], {})
+        (trace,) = observe((SAVE, LOAD), Resume(), [CASE])
         assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(1)
     assert trace.problem is None
-    assert all(bool(value) for _, value in trace.entries)
+    assert all(bool(entry.value) for entry in trace.entries)
 
 
 def test_the_random_numbers_of_the_notebook_go_on_as_before():
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
-    list(resume((SAVE, LOAD), CASE))
+    observe((SAVE, LOAD), Resume(), [CASE])
     assert torch.equal(torch.rand(1), expected)

@@ -23,7 +23,7 @@ from torch.optim import lr_scheduler
 
 from lecture_utils import build, paper, practice, questions
 from lecture_utils.checks import CheckFailed, judge_question, quiz
-from lecture_utils.checks.judge import load as load_checks
+from lecture_utils.checks.recorded import load as load_checks
 from lecture_utils.checks.traces import Problem
 from lecture_utils.environment import CourseError
 
@@ -559,7 +559,7 @@ def leaks(folder):
     found = {because for because in reasons() if because in text or because[:40] in plain}
     for question, which in SETS:
         for answer in question.answers(which):
-            key, _ = quiz._key(question.id, which, answer)
+            key, _ = quiz.derive_key(question.id, which, answer)
             found |= {key} if key in text or key[:12] in text else set()
         if question.kind == "derivation":
             formulas = [question.formula, *(w["formula"] for w in question.wrong)]
@@ -581,10 +581,8 @@ def test_exam_holds_no_answer_explanation_or_hash(exam):
     assert leaks(exam) == set()
     entries = load_checks(exam / "checks.json")
     assert set(entries) == set(QUESTIONS)
-    assert {key for e in entries.values() for key in e} <= {
-        "notebook", "points", "observer", "settings", "cases", "question",
-    }  # fmt: skip
-    assert {key for e in entries.values() for key in e["question"]} <= {
+    assert {key for e in entries.values() for key in e.data} <= {"notebook", "points", "observer", "cases", "question"}
+    assert {key for e in entries.values() for key in e.question} <= {
         "id", "number", "kind", "section", "form", "texts",
     }  # fmt: skip
     assert (

@@ -8,29 +8,28 @@ from conftest import EXERCISES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lecture_utils.checks import emit
-from lecture_utils.grading import score
+from lecture_utils.checks.traces import Kind
+from lecture_utils.grading import emit, score
 from lecture_utils.grading.reading import Reading
 
-TRACED = [e for e in EXERCISES.values() if e.observer not in ("question", "resume")]
+TRACED = [e for e in EXERCISES.values() if e.draw is not None and e.observer.turns == 1]
 
 
 @pytest.fixture(autouse=True, scope="module")
 def a_secret(tmp_path_factory):
     """A secret of the tests' own."""
     before, score.SECRET = score.SECRET, tmp_path_factory.mktemp("secret") / "grading_secret"
-    for cached in (score.secret, score.spec):
+    for cached in (score.secret, score.hidden):
         cached.cache_clear()
     yield
     score.SECRET = before
-    for cached in (score.secret, score.spec):
+    for cached in (score.secret, score.hidden):
         cached.cache_clear()
 
 
 def observed(function, name):
     """What a kernel sends for ``function``, after its way through JSON."""
-    record = emit._KINDS.get(EXERCISES[name].observer, emit._traces)((function,), score.job(name))
-    return json.loads(json.dumps(record))
+    return json.loads(json.dumps(emit._raw((function,), score.job(name))))
 
 
 def verdict(function, name):
@@ -40,43 +39,58 @@ def verdict(function, name):
 @pytest.mark.parametrize("exercise", TRACED, ids=lambda e: e.name)
 def test_the_reference_gets_everything_and_each_mistake_its_own_credit(exercise):
     assert verdict(exercise.reference, exercise.name).credit == 1
-    for wrong in exercise.misconceptions:
-        found = verdict(wrong.wrong, exercise.name)
-        assert (found.kind, found.credit) == ("misconception", wrong.credit), wrong.name
+    for slip in exercise.slips:
+        found = verdict(exercise.answer(slip), exercise.name)
+        assert (found.kind, found.credit) == (Kind.MISCONCEPTION, slip.credit), slip.name
 
 
-@pytest.mark.parametrize("name", [e.name for e in TRACED if e.observer != "answer"])
+@pytest.mark.parametrize("name", [e.name for e in TRACED])
 def test_hidden_cases_follow_the_public_ones_and_depend_on_the_secret(name, monkeypatch, tmp_path):
-    spec, public = score.spec(name), score.public(name)
-    n = len(public["cases"])
-    assert spec["cases"][:n] == public["cases"]
-    assert len(spec["cases"]) > n
-    assert spec["cases"][n:] != public["cases"]
+    public, kept = score.public(name).data["cases"], score.hidden(name).cases
+    assert score.job(name)["cases"] == public + kept
+    assert kept
+    assert kept != public
     monkeypatch.setattr(score, "SECRET", tmp_path / "other")
     monkeypatch.setattr(score, "secret", score.secret.__wrapped__)
-    assert score.spec.__wrapped__(name)["cases"][n:] != spec["cases"][n:]
+    assert score.hidden.__wrapped__(name).cases != kept
 
 
 def test_the_kernel_is_told_inputs_and_no_results():
     for name, exercise in EXERCISES.items():
         told = score.job(name)
-        assert set(told) <= {"observer", "cases", "settings", "turn"}
-        if exercise.observer == "resume":
+        assert set(told) <= {"observer", "cases", "turn"}
+        if exercise.observer.turns > 1:
             assert all("then" not in case for case in told["cases"])
             again = score.second_turn({0: told}, {0: {"results": ["", ""]}})[0]
             assert all("seed" not in case and "then" in case for case in again["cases"])
 
 
 def test_who_knows_the_visible_answers_by_heart_gets_nothing():
-    seen = score.public("decay_constant")["cases"]
+    seen = score.public("decay_constant").data["cases"]
     right = {tuple(c["args"].values()): EXERCISES["decay_constant"].reference(*c["args"].values()) for c in seen}
     found = verdict(lambda *args: right.get(args, 0.0), "decay_constant")
     assert (found.credit, found.headline) == (0, "agrees in the visible cases, not in the hidden ones")
     assert not found.evidence
+    assert found.table is None
+
+
+def test_who_makes_a_mistake_with_credit_by_heart_gets_none():
+    """The visible cases as torch's form gives them, which is worth a half, and nothing else in the hidden ones."""
+    cases, slip = score.public("momentum_step").data["cases"], {s.name: s for s in EXERCISES["momentum_step"].slips}
+    wrong = EXERCISES["momentum_step"].answer(slip["torch_form"])
+    alphas = {c["hyper"]["alpha"] for c in cases}
+
+    def by_heart(w, grad, delta, lr, alpha):
+        return wrong(w, grad, delta, lr, alpha) if alpha in alphas else (w, delta)
+
+    assert verdict(wrong, "momentum_step").credit == 0.5
+    found = verdict(by_heart, "momentum_step")
+    assert (found.misconception, found.credit) == ("torch_form", 0)
+    assert "In the hidden cases it does something else" in found.message
 
 
 def test_what_code_says_about_a_hidden_case_is_not_passed_on():
-    seen = [c["args"] for c in score.public("decay_constant")["cases"]]
+    seen = [c["args"] for c in score.public("decay_constant").data["cases"]]
 
     def tells(lr0, lr_end, epochs):
         if {"lr0": lr0, "lr_end": lr_end, "epochs": epochs} not in seen:
@@ -84,7 +98,7 @@ def test_what_code_says_about_a_hidden_case_is_not_passed_on():
         return EXERCISES["decay_constant"].reference(lr0, lr_end, epochs)
 
     found = verdict(tells, "decay_constant")
-    hidden = score.spec("decay_constant")["cases"][-1]["args"]
+    hidden = score.hidden("decay_constant").cases[-1]["args"]
     assert found.credit == 0
     assert "inputs are" not in str(found)
     assert str(hidden["lr0"]) not in str(found)

@@ -3,10 +3,13 @@
 ``check(f)`` is what a notebook calls; ``judge(f, "momentum_step")`` is the function behind it.
 """
 
-from lecture_utils.checks.judge import Verdict, judge
+from lecture_utils.checks.explain import Verdict
+from lecture_utils.checks.judge import judge
 from lecture_utils.checks.notebook import CheckFailed, check, explain_errors, passed, scoreboard
-from lecture_utils.checks.quiz import ask, check_answer, judge_question
+from lecture_utils.checks.quiz import ask, check_answer, drawn, judge_question
 
-__all__ = ["CheckFailed", "Verdict", "ask", "check", "check_answer", "judge", "judge_question", "passed", "scoreboard"]
+__all__ = [
+    "CheckFailed", "Verdict", "ask", "check", "check_answer", "drawn", "judge", "judge_question", "passed", "scoreboard",
+]  # fmt: skip
 
 explain_errors()

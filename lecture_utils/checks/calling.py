@@ -10,45 +10,56 @@ import sys
 import textwrap
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 
-from lecture_utils.checks.traces import Problem
+from lecture_utils.checks.traces import Kind, Problem
+
+NOT_WRITTEN = "Put your own lines where it says # YOUR CODE HERE, and take out the line that raises."
 
 
-def call(function: Callable, args: list, names: list[str]) -> Any:
+def call(function: Callable, args: list, names: Sequence[str]) -> Any:
     """Call student code; everything that can go wrong becomes a ``Problem`` with a sentence for the student."""
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):
-        signature = None  # some built-ins have none: the call itself will tell
-    try:
-        if signature:
-            signature.bind(*args)
-    except TypeError:
-        many = f"{len(names)} argument{'' if len(names) == 1 else 's'}"
-        text = (
-            f"It is called with {many}, ({', '.join(names)}), "
-            f"but yours takes {signature}. Restore the `def` line of the exercise."
-        )
-        raise Problem("arity", text) from None
     try:
         return function(*args)
     except (KeyboardInterrupt, TimedOut, Problem):
         raise
     except NotImplementedError as error:
         if error.args:  # the stub's has none; torch's own say what is not implemented
-            raise Problem("crashed", _what_crashed(error)) from error
+            raise _crash(error) from error
         if (stub := stub_of(error)) not in (None, getattr(function, "__name__", None)):
-            raise Problem("crashed", f"It calls {stub}, which is not written yet: do that one first.") from error
-        raise Problem(
-            "not_written", "Put your own lines where it says # YOUR CODE HERE, and take out the line that raises."
-        ) from error
+            raise Problem(Kind.CRASHED, f"It calls {stub}, which is not written yet: do that one first.") from error
+        raise Problem(Kind.NOT_WRITTEN, NOT_WRITTEN) from error
+    except TypeError as error:
+        if arity := _wrong_arity(function, args, names):
+            raise Problem(Kind.ARITY, arity) from None
+        raise _crash(error) from error
     except BaseException as error:  # SystemExit too: a student's exit() must not end the check
-        raise Problem("crashed", _what_crashed(error)) from error
+        raise _crash(error) from error
+
+
+def _wrong_arity(function: Callable, args: list, names: Sequence[str]) -> str:
+    """What is wrong with the ``def`` line, if that is it: nothing of the function has run then."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return ""  # some built-ins have none
+    try:
+        signature.bind(*args)
+    except TypeError:
+        many = f"{len(names)} argument{'' if len(names) == 1 else 's'}"
+        return (
+            f"It is called with {many}, ({', '.join(names)}), "
+            f"but yours takes {signature}. Restore the `def` line of the exercise."
+        )
+    return ""
+
+
+def _crash(error: BaseException) -> Problem:
+    return Problem(Kind.CRASHED, _what_crashed(error), error=type(error).__name__)
 
 
 def stub_of(error: NotImplementedError) -> str | None:
@@ -71,7 +82,7 @@ def _what_crashed(error: BaseException) -> str:
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if "site-packages" in frame.filename or frame.filename.startswith((here, sys.base_prefix, "<frozen")):
             continue
-        return f"{text}\nThe line is: {frame.line}    (line {frame.lineno} of its cell)"
+        return f"{text}\nThe line is: {frame.line}    (line {frame.lineno} of its cell)" if frame.line else text
     return text
 
 

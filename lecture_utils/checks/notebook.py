@@ -11,75 +11,78 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any
 
 from IPython import get_ipython
-from IPython.display import display
 
 from lecture_utils.checks.calling import stub_of
-from lecture_utils.checks.judge import Verdict, find_exercise, judge, load, nearby, pointing_to
+from lecture_utils.checks.card import Card, aside, card, show, warning
+from lecture_utils.checks.explain import Verdict
+from lecture_utils.checks.judge import judge
 from lecture_utils.checks.quiz import board, explanation, recorded
+from lecture_utils.checks.recorded import Recorded, find_exercise, load, nearby
+from lecture_utils.checks.traces import Kind
 
 _verdicts: dict[str, Verdict] = {}  # the last verdict of each exercise in this kernel
 
-_CARD = (
-    "<div style='border-left:.35em solid {color};padding:.4em .8em;margin:.3em 0;font-family:var(--jp-content-font-family,"
-    "sans-serif);line-height:1.45;max-width:52em'>{body}</div>"
-)
-_GREEN, _ORANGE = "#009E73", "#D55E00"
-
 
 class CheckFailed(Exception):
-    """The answer is not right yet. Raised so that nbgrader counts no points; the traceback would teach nothing."""
+    """The answer is not right yet. Raised under nbgrader, which counts no points then, and shows nothing but this text."""
 
     def _render_traceback_(self) -> list[str]:
-        # nbgrader's Validate shows nothing but this text; in a notebook the card above has said it all.
-        return (
-            str(self).splitlines()
-            if os.environ.get("NBGRADER_EXECUTION")
-            else ["Not right yet: see the message above."]
-        )
-
-
-class Card(NamedTuple):
-    """The same as text and as HTML."""
-
-    plain: str
-    rich: str
+        return str(self).splitlines()
 
 
 def check(function: Any, *more: Callable) -> float | None:
     """Say whether ``function`` is a right answer to the exercise of its name, and if not, what it looks like.
 
-    ``more`` are further functions that the exercise asks for. An answer may also be a list.
-    Raises ``CheckFailed`` when it is not, so that the cell counts as failed.
+    ``more`` are further functions that the exercise asks for. Under nbgrader (Validate, a build) raises ``CheckFailed``
+    when it is not, so that the cell counts as failed; in a notebook the card says it all.
     """
     try:
         name = _name_of(function, sys._getframe(1))
-        spec = find_exercise(name)
-        if "reference" in spec:
+        exercise = find_exercise(name)
+        if exercise.is_function:
             verdict = judge((function, *more) if more else function, exercise=name)
         else:  # an exam's checks.json
-            verdict = recorded(function, name, spec)
-        verdict = pointing_to(_not_green(spec.get("uses", ())), verdict)
-        if verdict.passed and (why := explanation(spec)):
+            verdict = recorded(function, exercise)
+        verdict = pointing_to(_not_green(exercise.data.get("uses", ())), verdict)
+        if verdict.passed and (why := explanation(exercise)):
             verdict = replace(verdict, message=f"{why}\n{verdict.message}")
     except (LookupError, OSError, TypeError, ValueError) as error:  # no such exercise, no readable checks.json
-        _show(_warning(_text(error)))
-        raise CheckFailed(_text(error)) from None
-    return show_verdict(verdict)
+        return refuse(_text(error))
+    return show_verdict(verdict, exercise)
 
 
-def show_verdict(verdict: Verdict) -> float | None:
-    """Show a verdict and keep it for the scoreboard. Raises ``CheckFailed`` when it is not a pass."""
+def refuse(text: str) -> None:
+    """Say why nothing can be checked."""
+    show(warning(text))
+    _fail(text)
+
+
+def show_verdict(verdict: Verdict, exercise: Recorded) -> float | None:
+    """Show a verdict and keep it for the scoreboard; what ``check`` returns or raises then."""
     _verdicts[verdict.exercise] = verdict
-    _show(card(verdict))
+    show(card(verdict, exercise.number, exercise.data.get("link", "")))
     if verdict.credit and os.environ.get("NBGRADER_EXECUTION") == "autograde":
         # An nbgrader without the course's grading room reads the score from what a check cell returns.
-        return verdict.credit * find_exercise(verdict.exercise)["points"]
-    if not verdict.passed:
-        raise CheckFailed(str(verdict))
-    return None
+        return verdict.credit * exercise.points
+    return None if verdict.passed else _fail(str(verdict))
+
+
+def _fail(text: str) -> None:
+    if os.environ.get("NBGRADER_EXECUTION"):
+        raise CheckFailed(text) from None
+
+
+def pointing_to(unfinished: list[str], verdict: Verdict) -> Verdict:
+    """The verdict on an exercise that may call others, when some of those are ``unfinished``: the mistake may be there."""
+    if not unfinished or verdict.passed or verdict.kind in (Kind.MISCONCEPTION, Kind.NOT_WRITTEN):
+        return verdict
+    text = (
+        f"If it calls your `{unfinished[0]}`: that one is not right yet, and the mistake may be there. Mend it first."
+    )
+    return replace(verdict, message=f"{verdict.message}\n{text}")
 
 
 def passed(*names: str) -> bool:
@@ -89,7 +92,7 @@ def passed(*names: str) -> bool:
     """
     waiting = _not_green(names)
     if waiting:
-        _show(_aside(f"… waiting for a green check of {' and '.join(waiting)}."))
+        show(aside(f"… waiting for a green check of {' and '.join(f'`{name}`' for name in waiting)}."))
     return not waiting
 
 
@@ -99,36 +102,40 @@ def _not_green(names: Iterable[str]) -> list[str]:
 
 def scoreboard(notebook: str) -> None:
     """Show the exercises of ``notebook`` (its file name's first part will do) and what their checks said so far."""
-    rows = []
-    for file in nearby():
-        exercises = load(file)
-        here = {n: e for n, e in exercises.items() if e["notebook"].startswith(notebook)}
-        rows = [(n, e["points"], _verdicts.get(n)) for n, e in here.items()]
-        if rows:
-            break
-    if not rows:
+    every = ({n: e for n, e in load(file).items() if e.notebook.startswith(notebook)} for file in nearby())
+    here = next(filter(None, every), None)
+    if not here:
         raise LookupError(f"No checks.json knows a notebook that starts with {notebook!r}.")
-    points, reached = sum(p for _, p, _ in rows), sum(p for _, p, v in rows if v and v.passed)
-    if all("question" in e for e in here.values()):
+    points = sum(e.points for e in here.values())
+    reached = sum(e.points for n, e in here.items() if n in _verdicts and _verdicts[n].passed)
+    if all(e.question for e in here.values()):
         plain, table = board([(e, _verdicts.get(n)) for n, e in here.items()])
-        exam = any(v and v.kind == "recorded" for v in _verdicts.values())
+        exam = any(v.kind == Kind.RECORDED for v in _verdicts.values())
         total = f"{reached} of {points} {'answers recorded' if exam else 'points'}"
-        return _show(Card(f"{plain}\n{total}", f"{table}<p><strong>{total}</strong></p>"))
-    words = [(n, p, "✔ passed" if v and v.passed else "✘ not yet" if v else "– check not run") for n, p, v in rows]
-    total = f"{reached} of {points} points on the visible cases"
-    gone = next((n for n, _, v in rows if not v), None)
-    advice = (
-        f"Is a check cell gone or changed? Put check({gone}) into a new cell; grading restores the old one."
-        if gone
-        else ""
-    )
-    plain = "\n".join(filter(None, [*(f"{w:16} {p:>2}  {n}" for n, p, w in words), total, advice]))
+        return show(Card(f"{plain}\n{total}", f"{table}<p><strong>{total}</strong></p>"))
+    rows = sorted(here.values(), key=lambda e: [int(k) for k in e.number.split(".") if k])
+    show(_board(rows, f"{reached} of {points} points on the visible cases"))
+
+
+def _board(exercises: list[Recorded], total: str) -> Card:
+    rows = [(e.number, e.name, e.points, e.data.get("link", ""), _state(_verdicts.get(e.name))) for e in exercises]
+    advice = "Run the check cells first, then this one." if not _verdicts else ""
+    plain = [f"{number:5} {name:28} {points:>2}  {state}" for number, name, points, _, state in rows]
+    left = "style='text-align:left'"
     cells = "".join(
-        f"<tr><td style='text-align:left'>{w}</td><td>{p}</td><td style='text-align:left'><code>{html.escape(n)}</code></td></tr>"
-        for n, p, w in words
+        f"<tr><td {left}><a href='{html.escape(link)}'>{number}</a></td><td {left}><code>{html.escape(name)}</code></td>"
+        f"<td>{points}</td><td {left}>{state}</td></tr>"
+        for number, name, points, link, state in rows
     )
-    head = "<tr><th style='text-align:left'>check</th><th>points</th><th style='text-align:left'>exercise</th></tr>"
-    _show(Card(plain, f"<table>{head}{cells}</table><p><strong>{total}</strong><br>{html.escape(advice)}</p>"))
+    head = f"<tr><th {left}>exercise</th><th></th><th>points</th><th {left}>check</th></tr>"
+    rich = f"<table>{head}{cells}</table><p><strong>{total}</strong><br>{advice}</p>"
+    return Card("\n".join(filter(None, [*plain, total, advice])), rich)
+
+
+def _state(verdict: Verdict | None) -> str:
+    if verdict is None:
+        return "– not run yet"
+    return "✔ passed" if verdict.passed else "○ not written yet" if verdict.kind == Kind.NOT_WRITTEN else "✘ not yet"
 
 
 def _text(error: Exception) -> str:
@@ -151,29 +158,6 @@ def _name_of(function: Any, caller: FrameType) -> str:
     return own
 
 
-def card(verdict: Verdict) -> Card:
-    color, mark = (_GREEN, "✔") if verdict.passed else (_ORANGE, "✘")
-    rows = [f"<strong>{mark} {html.escape(verdict.exercise)}</strong> &nbsp; {html.escape(verdict.headline)}"]
-    rows += [html.escape(verdict.message).replace("\n", "<br>")] if verdict.message else []
-    rows += [f"<small>{html.escape(verdict.evidence)}</small>"] if verdict.evidence else []
-    return Card(str(verdict), _CARD.format(color=color, body="<br>".join(rows)))
-
-
-def _warning(text: str) -> Card:
-    return Card(f"✘ {text}", _CARD.format(color=_ORANGE, body=f"✘ {html.escape(text)}"))
-
-
-def _aside(text: str) -> Card:
-    return Card(text, f"<em>{html.escape(text)}</em>")
-
-
-def _show(card: Card) -> None:
-    if get_ipython():
-        display({"text/plain": card.plain, "text/html": card.rich}, raw=True)
-    else:
-        print(card.plain)
-
-
 # --- errors that teach more in one sentence ----------------------------------------------------------------------
 
 
@@ -186,18 +170,19 @@ def explain_errors() -> None:
 def _explain(shell, kind, error, trace, tb_offset=None) -> None:
     if isinstance(error, NotImplementedError) and not error.args:  # a stub outside a function
         what = stub_of(error)
-        return _show(
-            _aside(f"… {what or 'this'} is not written yet: put your own lines where it says # YOUR CODE HERE.")
-        )
+        show(aside(f"… {what or 'this'} is not written yet: put your own lines where it says # YOUR CODE HERE."))
+        return
     try:
         find_exercise(getattr(error, "name", None) or "")
         defined = [n for n, v in shell.user_ns.items() if callable(v) and not n.startswith("_")]
         close = difflib.get_close_matches(error.name, defined, 1)
         hint = (
-            f"You have defined {close[0]}: is that it? Rename it." if close else "Run the cell that defines it first."
+            f"You have defined `{close[0]}`: is that it? Rename it." if close else "Run the cell that defines it first."
         )
-        _show(_warning(f"There is no function called {error.name} here. {hint}"))
+        show(warning(f"There is no function called `{error.name}` here. {hint}"))
+        if not os.environ.get("NBGRADER_EXECUTION"):
+            return
     except (LookupError, OSError, ValueError):
         pass  # any other error explains itself
-    # The error itself is still shown: nbgrader must see that the cell failed.
+    # The error itself is shown, too: nbgrader must see that the cell failed.
     shell.showtraceback((kind, error, trace), tb_offset=tb_offset)

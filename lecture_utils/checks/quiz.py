@@ -15,10 +15,10 @@ import math
 import unicodedata
 from typing import Any
 
-from lecture_utils.checks.exercise import Exercise
-from lecture_utils.checks.judge import Verdict, failing, find_exercise
+from lecture_utils.checks.explain import Verdict, failing
 from lecture_utils.checks.observers import observe
-from lecture_utils.checks.traces import Problem
+from lecture_utils.checks.recorded import Recorded, find_exercise
+from lecture_utils.checks.traces import Kind, Problem
 
 NOBODY = "your id"  # what the notebook's first cell holds until a student writes the own id
 ROUNDS = 8000  # of the key derivation: some 4 ms for each answer
@@ -28,25 +28,27 @@ ROUNDS = 8000  # of the key derivation: some 4 ms for each answer
 
 
 def normal(value: Any, form: dict[str, Any]) -> list[str]:
-    """An answer as short texts in which spelling no longer counts: one, or one per pair of a matching question.
+    """An answer as short texts in which spelling no longer counts: one, or one per pair or part of it.
 
-    ``form`` is {"is": "truth" | "letter" | "number" | "numbers" | "pairs", "letters": …, "keys": …}. Raises ``Problem``
-    with a sentence for the student; whatever JSON can hold may come in.
+    ``form`` is {"is": "truth" | "letter" | "number" | "numbers" | "pairs" | "parts", "letters": …, "keys": …}. Raises
+    ``Problem`` with a sentence for the student; whatever JSON can hold may come in.
     """
     if value is None:
-        raise Problem("not_written", "Replace None by your answer.")
+        raise Problem(Kind.NOT_WRITTEN, "Replace None by your answer.")
+    if form["is"] == "parts":
+        return _parts(value, form["keys"], form.get("words"))
     if form["is"] == "pairs":
         keys = form["keys"]
         if not isinstance(value, dict) or set(value) != set(keys):
             raise Problem(
-                "form", f"Keep the dictionary as it was, with the keys {', '.join(keys)}, and fill in letters."
+                Kind.FORM, f"Keep the dictionary as it was, with the keys {', '.join(keys)}, and fill in letters."
             )
         if all(v is None for v in value.values()):
-            raise Problem("not_written", "Replace each None by a letter.")
+            raise Problem(Kind.NOT_WRITTEN, "Replace each None by a letter.")
         return [f"{key}={_letter(value[key], form['letters'], f'For {key}: ')}" for key in keys]
     if form["is"] == "numbers":
         if not isinstance(value, (list, tuple)) or not 1 <= len(value) <= 20:
-            raise Problem("form", "A list of numbers is expected, such as [1, 0.5].")
+            raise Problem(Kind.FORM, "A list of numbers is expected, such as [1, 0.5].")
         return [", ".join(_number(v) for v in value)]
     if form["is"] == "number":
         return [_number(value)]
@@ -54,15 +56,39 @@ def normal(value: Any, form: dict[str, Any]) -> list[str]:
         return [_letter(value, form["letters"])]
     text = str(value).strip().lower() if isinstance(value, (bool, str)) and len(str(value)) < 20 else ""
     if text not in ("true", "t", "false", "f"):
-        raise Problem("form", "True or False is expected.")
+        raise Problem(Kind.FORM, "True or False is expected.")
     return ["true" if text.startswith("t") else "false"]
+
+
+def _parts(value: Any, keys: list[str], words: list[str] | None) -> list[str]:
+    """A list with an entry for each of ``keys``: one of ``words``, or a list of numbers."""
+    if not isinstance(value, (list, tuple)) or len(value) != len(keys):
+        raise Problem(Kind.FORM, f"A list with {len(keys)} entries is expected, for {', '.join(keys)}, in this order.")
+    if all(part is None for part in value):
+        raise Problem(Kind.NOT_WRITTEN, "Replace each None by your answer.")
+    texts = []
+    for key, part in zip(keys, value, strict=True):
+        if part is None:
+            raise Problem(Kind.FORM, f"There is a None left, for {key}.")
+        try:
+            texts.append(f"{key}={_word(part, words) if words else normal(part, {'is': 'numbers'})[0]}")
+        except Problem as problem:
+            raise Problem(Kind.FORM, f"{key}: {problem}") from None
+    return texts
+
+
+def _word(value: Any, words: list[str]) -> str:
+    text = value.strip(" .\n\t").lower() if isinstance(value, str) and len(value) < 40 else ""
+    if text not in words:
+        raise Problem(Kind.FORM, f"one of {', '.join(words)} is expected, in quotes.")
+    return text
 
 
 def _letter(value: Any, letters: str, where: str = "") -> str:
     text = value.strip(" .()\n\t").upper() if isinstance(value, str) and len(value) < 20 else ""
     if len(text) != 1 or text not in letters:
         raise Problem(
-            "form", f"{where}{'o' if where else 'O'}ne of the letters {', '.join(letters)} is expected, in quotes."
+            Kind.FORM, f"{where}{'o' if where else 'O'}ne of the letters {', '.join(letters)} is expected, in quotes."
         )
     return text
 
@@ -74,41 +100,30 @@ def _number(value: Any) -> str:
     except (ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
-        raise Problem("form", "A plain number is expected, such as 0.25: no formula, no comma, no tensor.")
+        raise Problem(Kind.FORM, "A plain number is expected, such as 0.25: no formula, no comma, no tensor.")
     return f"{float(f'{number:.3g}') + 0.0:.3g}"  # + 0.0: there is no negative zero
 
 
 # --- sealed explanations ---------------------------------------------------------------------------------------------
 
 
-def seal(name: str, which: int, answers: dict[str, tuple[bool, str]]) -> dict[str, str]:
-    """{hash of an answer: what is said about it, readable with that answer only}; all of one length, in no order."""
-    texts = {a: json.dumps([right, because], ensure_ascii=False).encode() for a, (right, because) in answers.items()}
-    longest = max(map(len, texts.values()))
-    sealed = {}
-    for answer, text in texts.items():
-        key, secret = _key(name, which, answer)
-        sealed[key] = base64.b64encode(_xor(text.ljust(longest), secret)).decode()
-    return dict(sorted(sealed.items()))
-
-
 def unseal(name: str, which: int, answer: str, sealed: dict[str, str]) -> tuple[bool, str] | None:
     """(right, explanation) of an answer, or None for one that has no entry."""
-    key, secret = _key(name, which, answer)
+    key, secret = derive_key(name, which, answer)
     if key not in sealed:
         return None
     text = base64.b64decode(sealed[key])
-    right, because = json.loads(_xor(text, secret))
+    right, because = json.loads(scramble(text, secret))
     return right, because
 
 
-def _key(name: str, which: int, answer: str) -> tuple[str, bytes]:
+def derive_key(name: str, which: int, answer: str) -> tuple[str, bytes]:
     """Under which key the entry of an answer stands, and the secret that opens it."""
     derived = hashlib.pbkdf2_hmac("sha256", answer.encode(), f"{name}|{which}".encode(), ROUNDS, 48)
     return derived[:12].hex(), derived[12:]
 
 
-def _xor(text: bytes, secret: bytes) -> bytes:
+def scramble(text: bytes, secret: bytes) -> bytes:
     stream = hashlib.shake_256(secret).digest(len(text))
     return bytes(a ^ b for a, b in zip(text, stream, strict=True))
 
@@ -128,60 +143,83 @@ def _id(student: Any) -> str:
     return text.strip().lower()[:200].encode("utf-8", "replace").decode()
 
 
-def judge_question(exercise: Exercise | dict[str, Any], value: Any, student: Any, exam: str | None = None) -> Verdict:
+def judge_question(exercise: Any, value: Any, student: Any, exam: str | None = None) -> Verdict:
     """The verdict on ``value``, the answer of ``student`` (the id that the notebook used) to a question.
 
-    ``exercise`` is the rubric's, or its entry in checks.json. ``exam`` is None in practice, where everybody may use any
-    id; in an exam it is the id under which the work was handed in, and an answer for other numbers gets no credit.
-    Without sealed answers (an exam's checks.json) the verdict only says that the answer was recorded.
-    Never raises for what ``value`` or ``student`` hold.
+    ``exercise`` is the author's, whose question knows its answers, or the recorded one, which has them sealed. ``exam`` is
+    None in practice, where everybody may use any id; in an exam it is the id under which the work was handed in, and an
+    answer for other numbers gets no credit. Without sealed answers (an exam's checks.json) the verdict only says that
+    the answer was recorded. Never raises for what ``value`` or ``student`` hold.
     """
-    rubric = None if isinstance(exercise, dict) else exercise.reference  # which has the answers unsealed
-    question = rubric.head if rubric else exercise["question"]
-    name, section = question["id"], f"Section {question['section']} has it."
+    question = exercise.question
+    head = question if isinstance(question, dict) else question.head
+    name = head["id"]
     if exam is not None and _id(student) != _id(exam):
         text = f"The numbers were drawn for {_id(student)[:40] or 'nobody'!r}, and the work was handed in by {_id(exam)!r}."
-        return Verdict(name, False, "other_student", 0.0, "answered for another id", text)
+        return Verdict(name, False, Kind.OTHER_STUDENT, 0.0, "answered for another id", text)
     try:
-        answers = normal(value, question["form"])
+        answers = normal(value, head["form"])
     except Problem as problem:
-        headline = "not written yet" if problem.kind == "not_written" else "not in the form of an answer"
+        headline = "not written yet" if problem.kind == Kind.NOT_WRITTEN else "not in the form of an answer"
         return Verdict(name, False, problem.kind, 0.0, headline, str(problem))
-    shown = ", ".join(a.capitalize() if a in ("true", "false") else a.replace("=", ": ") for a in answers)
-    if not rubric and "sealed" not in question:
-        return Verdict(name, True, "recorded", 0.0, f"recorded: {shown}", "Right or wrong is decided at grading.")
-    which = which_set(name, student, len(rubric.numbers if rubric else question["sealed"]))
-    known = rubric.answers(which) if rubric else question["sealed"][which]
-    found = [known.get(a) if rubric else unseal(name, which, a, known) for a in answers]
+    if question is head and "sealed" not in head:
+        shown = _shown(answers)
+        return Verdict(name, True, Kind.RECORDED, 0.0, f"recorded: {shown}", "Right or wrong is decided at grading.")
+    return _decided(head, answers, [_found(question, name, a, student) for a in answers])
+
+
+def _found(question: Any, name: str, answer: str, student: Any) -> tuple[bool, str] | None:
+    """Whether an answer is right, and why; None where nothing is known of it."""
+    if isinstance(question, dict):
+        which = which_set(name, student, len(question["sealed"]))
+        return unseal(name, which, answer, question["sealed"][which])
+    return question.answers(which_set(name, student, len(question.numbers))).get(answer)
+
+
+def _decided(head: dict[str, Any], answers: list[str], found: list[tuple[bool, str] | None]) -> Verdict:
     right = [bool(f and f[0]) for f in found]
+    share, shown = sum(right) / len(right), _shown(answers)
+    section = f"Section {head['section']} has it." if head["number"] else ""  # an exercise stands in its section
     if len(found) == 1:
         text = found[0][1] if found[0] else "This is none of the usual slips. Work through it once more, line by line."
         headline = f"{'right' if right[0] else 'not right'}: {shown}"
     else:
-        headline = f"{sum(right)} of {len(right)} pairs are right"
-        text = "\n".join(
-            f"{'✔' if f[0] else '✘'} {a.replace('=', ': ')}. {f[1]}" for a, f in zip(answers, found, strict=True)
-        )
+        headline = f"{sum(right)} of {len(right)} {head['form']['is']} are right"
+        text = head.get("advice") or _each(answers, found)  # where each part is a guess among few, none is told alone
     if all(right):
-        return Verdict(name, True, "passed", 1.0, headline, text)
-    kind, slip = ("misconception", shown) if len(found) == 1 and found[0] else ("different", None)
-    return Verdict(name, False, kind, sum(right) / len(right), headline, text, slip, section)
+        text = head.get("afterwards") or text
+        return Verdict(head["id"], True, Kind.PASSED, 1.0, headline, text)
+    known = len(found) == 1 and found[0] is not None
+    kind = Kind.MISCONCEPTION if known else Kind.DIFFERENT
+    return Verdict(head["id"], False, kind, share, headline, text, shown if known else None, section)
 
 
-def recorded(function: Any, name: str, spec: dict[str, Any]) -> Verdict:
+def _each(answers: list[str], found: list[tuple[bool, str] | None]) -> str:
+    unknown = (False, "This is none of the usual slips. Work through it once more, line by line.")
+    told = [(a.replace("=", ": "), *(f or unknown)) for a, f in zip(answers, found, strict=True)]
+    return "\n".join(f"{'✔' if right else '✘'} {answer}. {because}" for answer, right, because in told)
+
+
+def _shown(answers: list[str]) -> str:
+    return ", ".join(a.capitalize() if a in ("true", "false") else a.replace("=", ": ") for a in answers)
+
+
+def recorded(function: Any, exercise: Recorded) -> Verdict:
     """In an exam: whether a derivation's function can be called and gives numbers, not whether they are right."""
     if not callable(function):
-        raise TypeError(f"check needs the function {name} itself, without ( ); it got a {type(function).__name__}.")
-    for trace in observe(function, spec["observer"], spec["cases"], spec["settings"]):
+        kind = type(function).__name__
+        raise TypeError(f"check needs the function {exercise.name} itself, without ( ); it got a {kind}.")
+    for trace in observe(function, exercise.observer, exercise.data["cases"]):
         if problem := trace.problem:
-            return Verdict(name, False, problem.kind, 0.0, failing(problem), str(problem))
-    return Verdict(name, True, "recorded", 0.0, "recorded", "Right or wrong is decided at grading.")
+            return Verdict(exercise.name, False, problem.kind, 0.0, failing(problem), str(problem))
+    return Verdict(exercise.name, True, Kind.RECORDED, 0.0, "recorded", "Right or wrong is decided at grading.")
 
 
-def explanation(spec: dict[str, Any]) -> str:
+def explanation(exercise: Recorded) -> str:
     """The derivation, for those who have passed its check."""
-    sealed = spec.get("question", {}).get("sealed")
-    return unseal(spec["question"]["id"], 0, "passed", sealed[0])[1] if sealed else ""
+    question = exercise.question or {}
+    sealed = question.get("sealed")
+    return unseal(question["id"], 0, "passed", sealed[0])[1] if sealed else ""
 
 
 # --- in the notebook ---------------------------------------------------------------------------------------------
@@ -192,7 +230,7 @@ def ask(name: str, student: str) -> None:
     from IPython.display import display
 
     try:
-        question = _question(name)["question"]
+        question = _question(name).question
         if "texts" not in question:
             raise LookupError(f"The question {name} has no numbers of its own: it stands in the notebook as it is.")
         text = question["texts"][which_set(name, student, len(question["texts"]))]
@@ -202,35 +240,41 @@ def ask(name: str, student: str) -> None:
     display({"text/markdown": text.replace("```python", "```"), "text/plain": text}, raw=True)
 
 
+def drawn(name: str, student: str) -> dict[str, Any]:
+    """The numbers that belong to ``student`` in the question ``name``."""
+    numbers = _question(name).question["numbers"]
+    return numbers[which_set(name, student, len(numbers))]
+
+
 def check_answer(name: str, value: Any, student: str) -> float | None:
-    """Say whether ``value`` answers the question ``name``, and why. Raises ``CheckFailed`` when it does not."""
-    from lecture_utils.checks import notebook
+    """Say whether ``value`` answers the question ``name``, and why; under nbgrader raises ``CheckFailed`` when it does not."""
+    from lecture_utils.checks import notebook  # which shows a scoreboard of questions, too
 
     try:
         spec = _question(name)
         verdict = judge_question(spec, value, student)
-        if verdict.kind == "recorded" and _id(student) in ("", NOBODY):
+        if verdict.kind == Kind.RECORDED and _id(student) in ("", NOBODY):
             text = "Write your own id into the first cell of this notebook: in an exam it draws your numbers."
-            verdict = Verdict(name, False, "form", 0.0, "whose answer is this?", text)
+            verdict = Verdict(name, False, Kind.FORM, 0.0, "whose answer is this?", text)
     except (LookupError, OSError, ValueError) as error:
-        text = str(error.args[0] if isinstance(error, LookupError) else error)
-        verdict = Verdict(name, False, "form", 0.0, text, "")
-    return notebook.show_verdict(verdict)
+        return notebook.refuse(str(error.args[0] if isinstance(error, LookupError) else error))
+    return notebook.show_verdict(verdict, spec)
 
 
-def _question(name: str) -> dict[str, Any]:
+def _question(name: str) -> Recorded:
     """The entry of a question; ``LookupError`` for an exercise that is a function."""
-    spec = find_exercise(name)
-    if spec["observer"] != "question":
+    exercise = find_exercise(name)
+    if not exercise.question or "observer" in exercise.data:
         raise LookupError(f"{name} is a function, not a question: its check is check({name}).")
-    return spec
+    return exercise
 
 
-def board(rows: list[tuple[dict[str, Any], Verdict | None]]) -> tuple[str, str]:
+def board(rows: list[tuple[Recorded, Verdict | None]]) -> tuple[str, str]:
     """The scoreboard of many questions, as (plain text, HTML): one row per topic, with the numbers still open."""
     topics: dict[str, list] = {}
-    for spec, verdict in rows:
-        topics.setdefault(spec["question"]["section"].split(".")[0], []).append((spec["question"]["number"], verdict))
+    for exercise, verdict in rows:
+        question = exercise.question
+        topics.setdefault(question["section"].split(".")[0], []).append((question["number"], verdict))
     plain, cells = [], ""
     for topic, questions in topics.items():
         done = [n for n, v in questions if v and v.passed]

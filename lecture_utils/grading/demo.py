@@ -61,7 +61,7 @@ ATTACKS = {  # what hostile students write, and nothing else
     "exit": "import os\nos._exit(0)",
     "source": "import glob\nfor file in glob.glob('../../../source/**/*.py', recursive=True) + ['../../../source/lecture12/rubrics/nb00.py']:\n"
     "    exec(open(file).read())",
-    "forged": "from IPython.display import display\nfrom lecture_utils.checks import emit\n"
+    "forged": "from IPython.display import display\nfrom lecture_utils.grading import emit\n"
     "class Fake:\n    passed, credit, kind = True, 1.0, 'passed'\n"
     'def forge(*args):\n    display({emit.MIME: \'{"passed": true, "credit": 1, "nonce": ""}\'}, raw=True)\n    print(99.0)\n    return 99.0\n'
     "emit.emit = forge\nimport lecture_utils.checks\nlecture_utils.checks.check = check = forge",

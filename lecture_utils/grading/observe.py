@@ -20,8 +20,8 @@ from nbgrader.preprocessors import Execute
 from nbgrader.utils import is_grade, is_locked
 from traitlets import Bool, Integer, Unicode
 
-from lecture_utils.checks.emit import MIME
 from lecture_utils.grading import sandbox, score
+from lecture_utils.grading.emit import MIME
 from lecture_utils.grading.kernels import GradingKernelManager, UnlockedKernelManager
 
 RESTARTS = 5  # of the kernel per notebook
@@ -67,12 +67,12 @@ class Observe(Execute):
         start, sources = time.monotonic(), [cell.source for cell in nb.cells]
         try:
             checks = check_cells(nb)
-            jobs = {i: told for i, name in checks.items() if (told := score.job(name))}
+            jobs = {i: told for i, name in checks.items() if (told := score.job(name)) is not None}
             records = self._both_turns(nb, jobs, sources)
             if spoken := {
-                i: score.job(checks[i], hidden=False) for i, r in records.items() if score.speaks(checks[i], r)
+                i: score.job(checks[i], with_hidden=False) for i, r in records.items() if score.speaks(checks[i], r)
             }:
-                told = self._both_turns(nb, spoken, sources, hidden=False)
+                told = self._both_turns(nb, spoken, sources, with_hidden=False)
                 records |= {i: score.in_other_words(checks[i], records[i], told.get(i)) for i in spoken}
         finally:
             for cell, source in zip(nb.cells, sources, strict=True):
@@ -84,9 +84,9 @@ class Observe(Execute):
         resources["run"] = {"seconds": round(seconds, 2), "notes": self._notes}
         return nb, resources
 
-    def _both_turns(self, nb: NotebookNode, jobs: dict, sources: list[str], hidden: bool = True) -> dict[int, Any]:
+    def _both_turns(self, nb: NotebookNode, jobs: dict, sources: list[str], with_hidden: bool = True) -> dict[int, Any]:
         records = self._run(nb, jobs, sources)
-        if again := score.second_turn(jobs, records, hidden):
+        if again := score.second_turn(jobs, records, with_hidden):
             records |= self._run(nb, again, sources)
         return records
 
@@ -184,7 +184,7 @@ def _emission(source: str, job: dict[str, Any]) -> str:
         n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Call) and ast.unparse(n.func).startswith("check")
     )
     given = [ast.unparse(a) for a in call.args if not isinstance(a, ast.Constant)]
-    return f"from lecture_utils.checks.emit import emit\nemit(lambda: ({', '.join(given)},), {json.dumps(job)!r})"
+    return f"from lecture_utils.grading.emit import emit\nemit(lambda: ({', '.join(given)},), {json.dumps(job)!r})"
 
 
 def _record(cell: NotebookNode, nonce: str) -> Any:

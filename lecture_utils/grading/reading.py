@@ -19,9 +19,10 @@ from nbformat import NotebookNode
 from nbgrader.utils import is_grade, is_locked, is_solution
 
 from lecture_utils import checks
-from lecture_utils.checks.exercise import Exercise
+from lecture_utils.checks.observers import LambdaRates, OptimizerClass, OptimizerRates, Resume, Steps
+from lecture_utils.instructor.authoring.exercise import Exercise
 
-_RULES = {"steps", "optimizer_class", "optimizer_rates", "lambda_rates"}  # observers of what students write themselves
+_RULES = (Steps, OptimizerClass, OptimizerRates, LambdaRates)  # observers of what students write themselves
 _BARE = set("eval exec compile globals locals vars setattr".split())  # only so, not model.eval() or re.compile()
 _EVASIVE = set("""
     __import__ importlib import_module builtins __builtins__ __dict__ __globals__ __code__ __closure__ __defaults__ __doc__
@@ -33,7 +34,7 @@ _EVASIVE = set("""
 _EVASIVE |= {f"{name}()" for name in (*_BARE, "getattr")} | {"an unknown module"}
 _OF_FILES = {"pickle", "cloudpickle", "write_text", "write_bytes"}  # a checkpoint may be written by any of them
 _MAGICS = set("time timeit capture matplotlib config pwd who whos".split())  # that only run their code
-_INSIDE = ("lecture_utils.checks", "lecture_utils.grading")
+_INSIDE = ("lecture_utils.checks", "lecture_utils.grading", "lecture_utils.instructor")
 
 
 class Reading:
@@ -63,10 +64,10 @@ class Reading:
             return "The answer imports the course's sources."
         if self.reaches_into_checks:
             return "The notebook imports what its checks are made of."
-        # These two are judged beside the student's code, at least in part.
-        if exercise.observer in ("resume", "batches") and (used := self.everywhere & (_EVASIVE - _OF_FILES)):
+        # Its digests are made beside the student's code.
+        if isinstance(exercise.observer, Resume) and (used := self.everywhere & (_EVASIVE - _OF_FILES)):
             return f"The notebook uses {', '.join(sorted(used))}, so what the answer does cannot be told by reading it."
-        if exercise.observer not in _RULES or exercise.notebook.startswith("07"):
+        if not isinstance(exercise.observer, _RULES) or exercise.notebook.startswith("07"):
             return ""
         ready = set(torch.optim.__all__) - {"Optimizer", "lr_scheduler", "swa_utils"}
         ready |= {n for n in found if n.startswith(("_single_tensor", "_multi_tensor", "_fused_"))}
@@ -114,7 +115,9 @@ class Reading:
     def reaches_into_checks(self) -> bool:
         """Whether a student's cell imports more of the checks than a student needs, or reaches them by lecture_utils."""
         if any(
-            isinstance(n, ast.Attribute) and n.attr in ("checks", "grading") for s in self._own for n in ast.walk(s)
+            isinstance(n, ast.Attribute) and n.attr in ("checks", "grading", "instructor")
+            for s in self._own
+            for n in ast.walk(s)
         ):
             return True
         for cell, statement in self._imports:

@@ -6,10 +6,11 @@ Hidden cases are drawn from a secret that only this machine has; expected values
 from __future__ import annotations
 
 import html
+import json
 import os
 import re
 import secrets
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from random import Random
 from typing import Any
@@ -24,17 +25,22 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_locked
 from traitlets import Bool
 
-from lecture_utils.checks.calling import TimedOut, time_limit
-from lecture_utils.checks.exercise import Exercise
-from lecture_utils.checks.judge import Verdict, compare, load, pointing_to
-from lecture_utils.checks.notebook import card
-from lecture_utils.checks.observers import TIME_LIMIT, traced
+from lecture_utils.checks.calling import NOT_WRITTEN, TimedOut, time_limit
+from lecture_utils.checks.card import card
+from lecture_utils.checks.explain import Verdict, explain
+from lecture_utils.checks.judge import compare, difference, name_mistakes
+from lecture_utils.checks.notebook import pointing_to
+from lecture_utils.checks.observers import TIME_LIMIT, interpret, to_json
+from lecture_utils.checks.observers.resume import entries
 from lecture_utils.checks.quiz import judge_question
-from lecture_utils.checks.record import load_rubrics, record
-from lecture_utils.checks.resume import compare as compare_runs
-from lecture_utils.checks.traces import KINDS, Problem, Trace, decode
+from lecture_utils.checks.recorded import Recorded, load
+from lecture_utils.checks.sketch import Named
+from lecture_utils.checks.traces import PROBLEMS, Entry, Kind, Problem, Trace, decode, same, traced
 from lecture_utils.environment import NOTEBOOKS, ROOT, SOURCE, CourseError
 from lecture_utils.grading.reading import Reading
+from lecture_utils.instructor.authoring.exercise import Exercise
+from lecture_utils.instructor.authoring.files import fingerprint
+from lecture_utils.instructor.authoring.record import load_rubrics, reference_of, see
 
 SECRET = ROOT / "grading_secret"
 COMPARING = 60  # seconds for one record: an honest one takes less than one
@@ -62,12 +68,12 @@ class Score(NbGraderPreprocessor):
             green |= {name} if verdict.passed else set()
             if name in exercises():
                 verdict = pointing_to([u for u in exercises()[name].uses if u not in green], verdict)
-            if verdict.kind == "other_student":
-                verdict = replace(verdict, kind="review")
+            if verdict.kind == Kind.OTHER_STUDENT:
+                verdict = replace(verdict, kind=Kind.REVIEW)
             elif verdict.credit and (why := reading.doubt(exercises()[name])):
-                verdict = Verdict(name, False, "review", 0.0, "for your instructor to look at", why)
+                verdict = Verdict(name, False, Kind.REVIEW, 0.0, "for your instructor to look at", why)
             points = round(verdict.credit * cell.metadata.nbgrader.points, 4)
-            shown = card(verdict)
+            shown = card(verdict, *_place(name))
             cell.outputs = [
                 new_output("display_data", {"text/plain": shown.plain, "text/html": shown.rich}),
                 new_output("execute_result", {"text/plain": repr(points)}, execution_count=cell.execution_count),
@@ -152,56 +158,68 @@ def secret() -> str:
 
 
 @cache
-def public(name: str) -> dict[str, Any]:
+def public(name: str) -> Recorded:
     """The recorded exercise as students have it. Raises ``CourseError`` if the rubric has changed since."""
-    found = _recorded().get(name, {})
-    if [m["name"] for m in found.get("misconceptions", [])] != [m.name for m in exercises()[name].misconceptions]:
+    found = _recorded().get(name)
+    if found is None or (found.is_function and found.data["made_from"] != fingerprint(exercises()[name])):
         raise CourseError(f"The rubric of {name} has changed since checks.json was made: run `build` first.")
     return found
 
 
 @cache
-def _recorded() -> dict[str, Any]:
+def _recorded() -> dict[str, Recorded]:
     return load(SOURCE / "checks.json")
 
 
+def _place(name: str) -> tuple[str, str]:
+    found = _recorded().get(name)
+    return (found.number, found.data.get("link", "")) if found else ("", "")
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """Cases that only this machine knows, and what the reference gives in them."""
+
+    cases: list[dict[str, Any]]
+    reference: list[Trace]
+
+
 @cache
-def spec(name: str) -> dict[str, Any]:
-    """The recorded exercise with its hidden cases after the public ones."""
+def hidden(name: str) -> Hidden:
+    """The hidden cases of an exercise that is a function."""
     exercise, seen = exercises()[name], public(name)
-    random = Random(f"{secret()} {name}")
-    if exercise.observer == "resume":  # the same cases from other seeds: what is recorded of them holds for any
-        cases = [c | {k: random.randrange(2**31) for k in ("seed", "fresh", "then")} for c in seen["cases"]]
-        return seen | {"cases": cases}
-    if exercise.observer in ("answer", "question"):  # has no cases to hide
-        return seen
-    hidden = record(exercise, seed=f"{secret()} {name}")
-    both = {key: seen[key] + hidden[key] for key in ("cases", "reference")}
-    pairs = zip(seen["misconceptions"], hidden["misconceptions"], strict=True)
-    return seen | both | {"misconceptions": [a | {"traces": a["traces"] + b["traces"]} for a, b in pairs]}
+    observer = exercise.observer
+    drawn = observer.hide(seen.data["cases"], exercise.draw, Random(f"{secret()} {name}"))
+    cases = json.loads(json.dumps(drawn))
+    if observer.turns > 1:  # what is right there is so for any seeds
+        return Hidden(cases, seen.reference)
+    return Hidden(cases, reference_of(exercise, cases)[0])
 
 
-def job(name: str, hidden: bool = True) -> dict[str, Any] | None:
+def job(name: str, with_hidden: bool = True) -> dict[str, Any] | None:
     """What the kernel is told: how to observe and on which inputs. None for a cell that is no exercise of the course."""
     if name not in exercises():
         return None
-    if exercises()[name].observer == "question":
-        return {"observer": "question"}
-    told = {key: (spec if hidden else public)(name)[key] for key in ("observer", "cases", "settings")}
-    if told["observer"] == "resume":  # what comes after the stop is told to the second kernel only
-        told |= {"turn": "save", "cases": [{k: v for k, v in c.items() if k != "then"} for c in told["cases"]]}
+    if exercises()[name].draw is None:
+        return {}
+    cases = _cases(name, with_hidden)
+    told = {"observer": to_json(exercises()[name].observer), "cases": cases}
+    if exercises()[name].observer.turns > 1:  # what comes after the stop is told to the second kernel only
+        told |= {"turn": "save", "cases": [{k: v for k, v in c.items() if k != "then"} for c in cases]}
     return told
 
 
-def second_turn(jobs: dict[int, dict], records: dict[int, Any], hidden: bool = True) -> dict[int, dict]:
+def _cases(name: str, with_hidden: bool = True) -> list[dict[str, Any]]:
+    return public(name).data["cases"] + (hidden(name).cases if with_hidden else [])
+
+
+def second_turn(jobs: dict[int, dict], records: dict[int, Any], with_hidden: bool = True) -> dict[int, dict]:
     """Jobs for another kernel, which gets the checkpoints that the first one wrote, and nothing else of it."""
     again = {}
     for i, told in jobs.items():
         files = (records.get(i) or {}).get("results")
-        if told["observer"] == "resume" and isinstance(files, list) and all(isinstance(f, str) for f in files):
-            whole = next(
-                (spec if hidden else public)(n)["cases"] for n, e in exercises().items() if e.observer == "resume"
-            )
+        if told.get("turn") and isinstance(files, list) and all(isinstance(f, str) for f in files):
+            (whole,) = (_cases(n, with_hidden) for n, e in exercises().items() if e.observer.turns > 1)
             cases = [{k: v for k, v in case.items() if k != "seed"} for case in whole]
             again[i] = told | {"turn": "load", "checkpoints": files, "cases": cases}
     return again
@@ -209,21 +227,22 @@ def second_turn(jobs: dict[int, dict], records: dict[int, Any], hidden: bool = T
 
 def speaks(name: str, record: Any) -> bool:
     """Whether a record holds words of the student's code that its verdict might quote: they could tell hidden cases."""
-    if not isinstance(record, dict) or not record.get("sent") or exercises()[name].observer == "question":
+    if not isinstance(record, dict) or not record.get("sent") or exercises()[name].draw is None:
         return False
     try:
         if "failed" in record:
             return True
         if "results" in record:
             return any(not isinstance(r, str) and "problem" in r for r in record["results"])
-        labels = {label for trace in spec(name)["reference"] for label, _ in trace["entries"]}
-        places = {label.partition(": ")[0] for label in labels} | {""}
+        known = {
+            (e.place, e.name) for trace in (*public(name).reference, *hidden(name).reference) for e in trace.entries
+        }
+        places = {place for place, _ in known} | {""}
+        compared = not exercises()[name].observer.raw_tells()  # else nothing of what is raw is shown
         for trace in map(decode, record["traces"]):
-            if any(label not in labels for label, _ in trace.entries):
+            if compared and any((e.place, e.name) not in known for e in trace.entries):
                 return True
-            if (p := trace.problem) and (
-                p.kind not in _OUR_WORDS or str(p) not in _OUR_WORDS[p.kind] or p.place not in places
-            ):
+            if (p := trace.problem) and (str(p) not in _OUR_WORDS.get(p.kind, ()) or p.place not in places):
                 return True
         return False
     except Exception:
@@ -248,16 +267,13 @@ def _in_other_words(name: str, record: dict[str, Any], told: Any) -> dict[str, A
     if "results" in record:
         words = told.get("results")
         return {"results": words if isinstance(words, list) and all("problem" in r for r in words) else ["malformed"]}
-    seen = len(public(name)["cases"])
+    seen = len(public(name).data["cases"])
     return {**record, "traces": told["traces"][:seen] + record["traces"][seen:]}
 
 
 _OUR_WORDS = {  # sentences of the observers that quote nothing
-    "not_written": {
-        "Put your own lines where it says # YOUR CODE HERE, and take out the line that raises.",
-        "Replace the None of this part.",
-    },
-    "timeout": {f"Still running after {TIME_LIMIT:g} seconds, so it was stopped. Is there a loop that never ends?"},
+    Kind.NOT_WRITTEN: {NOT_WRITTEN},
+    Kind.TIMEOUT: {f"Still running after {TIME_LIMIT:g} seconds, so it was stopped. Is there a loop that never ends?"},
 }
 
 
@@ -267,48 +283,78 @@ _OUR_WORDS = {  # sentences of the observers that quote nothing
 def _verdict(name: str, observed: Any, examined: str | None) -> Verdict:
     """The verdict on what a kernel sent, whatever that is. ``examined`` is the student's id in an exam."""
     if name not in exercises():
-        return Verdict(name, False, "unknown", 0.0, "not scored", "The course has no rubric for this cell.")
+        return Verdict(name, False, Kind.UNKNOWN, 0.0, "not scored", "The course has no rubric for this cell.")
     if observed is None:
-        return Verdict(name, False, "not_run", 0.0, "not run", "The notebook did not get as far as this check.")
+        return Verdict(name, False, Kind.NOT_RUN, 0.0, "not run", "The notebook did not get as far as this check.")
     try:
         if "failed" in observed:
-            kind = "timeout" if observed.get("kind") == "timeout" else "crashed"
+            kind = Kind.TIMEOUT if observed.get("kind") == Kind.TIMEOUT else Kind.CRASHED
             return Verdict(name, False, kind, 0.0, "the check fails", _short(observed["failed"]))
-        if exercises()[name].observer == "question":
+        if exercises()[name].draw is None:
             return judge_question(exercises()[name], *observed["value"], exam=examined)
-        expected, seen = spec(name), len(public(name)["cases"])  # made here: that takes its time
+        hidden(name)  # made here: that takes its time
         with time_limit(COMPARING):
-            return compare(name, expected, [_shortened(t) for t in _traces(name, observed)], public=seen)
+            return _judged(name, [_shortened(t) for t in _raw(name, observed)])
     except (Exception, TimedOut) as error:  # hostile data may be of any shape: no credit, and the next cell
-        return Verdict(
-            name, False, "malformed", 0.0, "not scored", f"What was recorded is malformed ({type(error).__name__})."
-        )
+        text = f"What was recorded is malformed ({type(error).__name__})."
+        return Verdict(name, False, Kind.MALFORMED, 0.0, "not scored", text)
 
 
-def _traces(name: str, observed: dict[str, Any]) -> list[Trace]:
-    cases = spec(name)["cases"]
-    if exercises()[name].observer != "resume":
-        return [decode(t) for t in observed["traces"]]
-    results = observed["results"]
-    if len(results) != len(cases):
+def _judged(name: str, raw: list[Trace]) -> Verdict:
+    """Words and mistakes come from the public cases alone; points also need the hidden ones."""
+    recorded, kept = public(name), hidden(name)
+    visible, rest = raw[: len(recorded.reference)], raw[len(recorded.reference) :]
+    if len(visible) != len(recorded.reference) or len(rest) != len(kept.cases):
         raise ValueError("another number of results than of cases")
+    finding = compare(recorded, visible)
+    if finding.case is None:
+        seen = interpret(rest, recorded.observer, kept.cases)
+        return explain(recorded, difference(kept.cases, seen, kept.reference, recorded.data["rtol"], hidden=True))
+    verdict = explain(recorded, finding)
+    if verdict.credit and not _also_hidden(exercises()[name], recorded, finding.named, kept, rest):
+        return replace(verdict, credit=0.0, message=f"{verdict.message}\nIn the hidden cases it does something else.")
+    return verdict
+
+
+def _also_hidden(exercise: Exercise, recorded: Recorded, named: Named, kept: Hidden, raw: list[Trace]) -> bool:
+    """Whether an answer makes the same mistakes in the hidden cases: else a part of the points could be had by heart."""
+    seen = interpret(raw, recorded.observer, kept.cases)
+    if exercise.observer.turns > 1:  # yes or no of each part, whatever the seeds
+        return name_mistakes(recorded, raw, seen) == named
+    made = {slip.name: slip for slip in exercise.slips}
+    slips = [made.get(recorded.slips[k].name) for k in named.slips]
+    if not all(slips):
+        return False
+    if len(slips) == 1:
+        answer = exercise.answer(slips[0])
+    elif all(slip.edit for slip in slips):
+        answer = exercise.changed({k: v for slip in slips for k, v in slip.edit.items()})
+    else:
+        return False
+    wanted = see(exercise, answer, kept.cases)[0]
+    return all(same(a, b, exercise.rtol) for a, b in zip(seen, wanted, strict=True))
+
+
+def _raw(name: str, observed: dict[str, Any]) -> list[Trace]:
+    if exercises()[name].observer.turns == 1:
+        return [decode(t) for t in observed["traces"]]
     torch.set_num_threads(1)
-    return [_resumed(result, case) for result, case in zip(results, cases, strict=True)]
+    return [_resumed(result) for result in observed["results"]]
 
 
-def _resumed(result: dict[str, Any], case: dict[str, Any]) -> Trace:
-    if "problem" in result and len(result["problem"]) == 3:  # of saving
-        kind, text, place = map(str, result["problem"])
-        return Trace(problem=Problem(kind, text, place))
-    return traced(compare_runs(result, case))
+def _resumed(result: dict[str, Any]) -> Trace:
+    if "problem" in result and len(result["problem"]) == 4:  # of saving
+        kind, place, error, text = map(str, result["problem"])
+        return Trace(problem=Problem(kind, text, place, error))
+    return traced(entries(result))
 
 
 def _shortened(trace: Trace) -> Trace:
-    trace.entries = [(_short(label), value) for label, value in trace.entries]
+    trace.entries = [Entry(_short(e.place), _short(e.name), e.value, e.step, e.tensor) for e in trace.entries]
     if problem := trace.problem:
-        if problem.kind not in KINDS:  # the kernel is not trusted: of its own kinds, one would be called "passed"
+        if problem.kind not in PROBLEMS:  # the kernel is not trusted: of all kinds, one is called "passed"
             raise ValueError("a problem of no known kind")
-        trace.problem = Problem(_short(problem.kind), _short(str(problem)), _short(problem.place))
+        trace.problem = Problem(problem.kind, _short(str(problem)), _short(problem.place), _short(problem.error))
     return trace
 
 

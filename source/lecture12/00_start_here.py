@@ -98,12 +98,16 @@ check(gradient_step)
 # %% [markdown]
 # ## 0.4  A check tells you which mistake it looks like
 #
-# It calls your function on several cases, for several steps each, and compares what comes back with recorded numbers. It also knows the numbers of the usual slips. Here are four answers that are not right, and what the check says to each.
+# It calls your function on several cases, for several steps each, and compares what comes back with recorded numbers. It also knows the numbers of the usual slips, and of two of them at once. Here are five answers that are not right, and what the check says to each.
 
 
 # %% tags=["demo"]
 def uphill(w, grad, lr):
     return w + lr * grad
+
+
+def two_slips(w, grad, lr):
+    return w + grad
 
 
 def forgets_to_return(w, grad, lr):
@@ -118,11 +122,11 @@ def not_written(w, grad, lr):
     raise NotImplementedError()
 
 
-for answer in (uphill, forgets_to_return, crashes, not_written):
+for answer in (uphill, two_slips, forgets_to_return, crashes, not_written):
     print(judge(answer, "gradient_step"), end="\n\n")
 
 # %% [markdown]
-# **How to read it.** The first line says how far your answer agrees. Then comes the likely mistake, or the line of your code that failed. The last line names the case and, if there is one, a number that differs: the right one, then yours.
+# **How to read it.** The first line says how far your answer agrees. Then comes the likely mistake, or the line of your code that failed. The table shows the first step that differs, so that you can redo it by hand: what goes in, what is expected, and what came from you, with the first wrong number marked.
 #
 # A green check means: right on the visible cases. When your work is graded, more cases are drawn with other numbers, so an answer that only fits the visible ones will not do.
 # Different ways to write a right answer are all fine: in place, in another order, with NumPy.

@@ -33,7 +33,7 @@ from torch.nn import functional as F
 from torch.optim import lr_scheduler
 
 from lecture_utils import figures
-from lecture_utils.checks import check, passed, scoreboard
+from lecture_utils.checks import ask, check, check_answer, drawn, passed, scoreboard
 from lecture_utils.data import digits, noisy_digits
 from lecture_utils.devices import HOST, generator, pick_device
 from lecture_utils.training import mlp, train
@@ -255,38 +255,13 @@ if passed("warmup_cosine"):
 # %% [markdown]
 # ## 3.4  Which rates does this code really use?
 #
-# Four pieces of code, each from a mistake that somebody has made in public. `o` is an SGD optimizer. Nothing raises an error, and all of them train.
-#
-# **Block A**, a warm-up meant to be 0, 0.06, 0.12, …:
-#
-#     o = SGD(params, lr=0.3)
-#     for epoch in range(4):
-#         train_one_epoch(o)
-#         o.param_groups[0]["lr"] = 0.3 * epoch / 5
-#
-# **Block B**, meant to halve the rate of 0.1 in every epoch:
-#
-#     o = SGD(params, lr=0.1)
-#     s = LambdaLR(o, lambda epoch: 0.1 * 0.5 ** epoch)
-#     for epoch in range(4):
-#         train_one_epoch(o); s.step()
+# Four pieces of code, each from a mistake that somebody has made in public. `o` is an SGD optimizer. Nothing raises an error, and all of them train. The numbers are drawn from your id: write it into the first line. (In notebook 8 it draws the numbers of the questions.)
+
+# %%
+student = "your id"
+ask("learning_rates_used", student)
 
 # %% [markdown]
-# **Block C**, with two minibatches per epoch, meant to halve the rate in every epoch. Give the rate at the *start* of each epoch:
-#
-#     o = SGD(params, lr=0.8)
-#     s = ExponentialLR(o, gamma=0.5)
-#     for epoch in range(3):
-#         for batch in batches:             # two
-#             train_on(batch, o); s.step()
-#
-# **Block D**, meant to go down to zero:
-#
-#     o = SGD(params, lr=0.2)
-#     s = CosineAnnealingLR(o, T_max=2)
-#     for epoch in range(5):
-#         train_one_epoch(o); s.step()
-#
 # **Exercise 3.4 (2 points).** *Without running it*: which rate does each epoch use? Write four lists.
 
 # %% nbgrader={"grade": false, "grade_id": "learning_rates_used-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
@@ -311,20 +286,21 @@ learning_rates_used = [
 # <details><summary>Hint 3</summary>D: half a cosine over T_max = 2 epochs: full, half, zero. Then look at the third panel of 3.3 again.</details>
 
 # %% nbgrader={"grade": true, "grade_id": "learning_rates_used", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false} tags=["raises-exception"]
-check(learning_rates_used)
+check_answer("learning_rates_used", learning_rates_used, student)
 
 # %% [markdown]
 # When your answer is right, the next cell runs the four blocks:
 
 # %% tags=["demo"]
 if passed("learning_rates_used"):
-    o, block_a = torch.optim.SGD([torch.zeros(1)], lr=0.3), []
+    a, b, c, d = drawn("learning_rates_used", student).values()
+    o, block_a = torch.optim.SGD([torch.zeros(1)], lr=a), []
     for epoch in range(4):
         block_a.append(o.param_groups[0]["lr"])
-        o.param_groups[0]["lr"] = 0.3 * epoch / 5
-    block_b = rates(lambda o: lr_scheduler.LambdaLR(o, lambda t: 0.1 * 0.5**t), 4, lr=0.1)
-    block_c = rates(lambda o: lr_scheduler.ExponentialLR(o, 0.5), 6, lr=0.8)[::2]
-    block_d = rates(lambda o: lr_scheduler.CosineAnnealingLR(o, 2), 5, lr=0.2)
+        o.param_groups[0]["lr"] = a * epoch / 5
+    block_b = rates(lambda o: lr_scheduler.LambdaLR(o, lambda t: b * 0.5**t), 4, lr=b)
+    block_c = rates(lambda o: lr_scheduler.ExponentialLR(o, 0.5), 6, lr=c)[::2]
+    block_d = rates(lambda o: lr_scheduler.CosineAnnealingLR(o, 2), 5, lr=d)
     for name, used in zip("ABCD", (block_a, block_b, block_c, block_d)):
         print(f"block {name}:", ", ".join(f"{rate:.3g}" for rate in map(float, used)))
 

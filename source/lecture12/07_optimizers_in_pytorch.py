@@ -35,7 +35,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
 from lecture_utils import figures
-from lecture_utils.checks import check, passed, scoreboard
+from lecture_utils.checks import ask, check, check_answer, passed, scoreboard
 from lecture_utils.data import digits, mnist
 from lecture_utils.devices import generator, pick_device
 from lecture_utils.landscapes import RAVINE
@@ -575,15 +575,21 @@ for name in ("momentum", "adam"):
 # - `"silent"`: no method has the lower loss in all five seeds;
 # - else `"supports"` if the outcome is what the conjecture expects,
 # - or `"against"` if it is not.
+#
+# Your rows stand in an order of your own, drawn from your id: write it into the first line.
+
+# %%
+student = "your id"
+ask("evidence_board", student)
 
 # %% nbgrader={"grade": false, "grade_id": "evidence_board-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 evidence_board = [
-    None,  # A softmax regression: older than Adam
-    None,  # B one hidden layer: older than Adam
-    None,  # C convolution: grew up with SGD and momentum
-    None,  # D attention: grew up with Adam
-    None,  # E heavy-tailed classes, linear model: older than Adam
-    None,  # F equal classes, the same model: older than Adam
+    None,  # row 1
+    None,  # row 2
+    None,  # row 3
+    None,  # row 4
+    None,  # row 5
+    None,  # row 6
 ]
 ### BEGIN SOLUTION
 evidence_board = ["against", "supports", "silent", "supports", "against", "supports"]
@@ -595,7 +601,7 @@ evidence_board = ["against", "supports", "silent", "supports", "against", "suppo
 # <details><summary>Hint 3</summary>"Momentum in all five" on an old architecture is what the conjecture expects; "Adam in all five" there is what it does not.</details>
 
 # %% nbgrader={"grade": true, "grade_id": "evidence_board", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false} tags=["raises-exception"]
-check(evidence_board)
+check_answer("evidence_board", evidence_board, student)
 
 # %% [markdown]
 # ## 7.7  The rule is blind; now you judge

@@ -1,67 +1,39 @@
 """Rubric of 00_start_here."""
 
-from lecture_utils.checks.cases import dropping, stepping
-from lecture_utils.checks.exercise import Exercise, Misconception
+from lecture_utils.instructor.authoring.cases import dropping, steps
+from lecture_utils.instructor.authoring.exercise import exercise
 
 
+@exercise("00_start_here", points=1, returns="w")
 def gradient_step(w, grad, lr):
-    return w - lr * grad
+    w = w - lr * grad
+    return w
 
 
-def cases(random):
-    lr = round(random.uniform(0.1, 0.4), 2)
+STEP = "the step itself is returned, not the place where it leads."
+
+for name, before, after, message in [
+    ("uphill", "w - lr * grad", "w + lr * grad",
+     "a step up the hill. The gradient points to where the loss grows; a step should make it smaller."),
+    ("lr_forgotten", "lr * grad", "grad",
+     "the whole gradient as a step. The learning rate decides how much of it is used, and it does nothing here."),
+    ("nothing_returned", "return w", "",
+     "nothing comes back. A function hands over only what stands behind `return`, even where it changes w in place."),
+    ("nothing_happens", "w = w - lr * grad", "", "w comes back unchanged. Does the new value reach the `return`?"),
+    ("step_returned", "w - lr * grad", "lr * grad", STEP),
+    ("downhill_step_returned", "w - lr * grad", "-lr * grad", STEP),
+    ("lr_on_w", "w - lr * grad", "lr * (w - grad)",
+     "the learning rate scales w. It should scale the gradient only: with a zero gradient w must stay put."),
+]:  # fmt: skip
+    gradient_step.slip(name, before, after, message)
+
+gradient_step.equivalent("`grad` and `lr` are exchanged everywhere.", "they are multiplied")
+
+
+@gradient_step.cases
+def _(random):
+    lr = round(random.uniform(0.22, 0.38), 2)
     return [
-        stepping(random, {}, {"lr": dropping(lr)}),
-        stepping(random, {}, {"lr": round(lr / 2, 3)}, shapes=((2, 2), (4,)), dtype="float32"),
+        steps(random, {}, {"lr": dropping(lr)}),
+        steps(random, {}, {"lr": round(lr / 2, 3)}, shapes=((2, 2), ()), dtype="float32"),
     ]
-
-
-EXERCISES = [
-    Exercise(
-        "gradient_step",
-        notebook="00_start_here",
-        points=1,
-        observer="steps",
-        settings={"arguments": ["w", "grad", "lr"], "returns": ["w"]},
-        cases=cases,
-        reference=gradient_step,
-        rtol=1e-5,
-        misconceptions=(
-            Misconception(
-                "uphill",
-                "a step up the hill. The gradient points to where the loss grows; a step should make it smaller.",
-                lambda w, grad, lr: w + lr * grad,
-            ),
-            Misconception(
-                "lr_forgotten",
-                "the whole gradient as a step. The learning rate decides how much of it is used, and it does nothing here.",
-                lambda w, grad, lr: w - grad,
-            ),
-            Misconception(
-                "nothing_returned",
-                "the new w is computed and then lost. A function hands back only what stands behind `return`.",
-                lambda w, grad, lr: None,
-            ),
-            Misconception(
-                "step_returned",
-                "the step itself is returned, not the place where it leads.",
-                lambda w, grad, lr: lr * grad,
-            ),
-            Misconception(
-                "downhill_step_returned",
-                "the step itself is returned, not the place where it leads.",
-                lambda w, grad, lr: -lr * grad,
-            ),
-            Misconception(
-                "lr_on_w",
-                "the learning rate scales w. It should scale the gradient only: with a zero gradient w must stay put.",
-                lambda w, grad, lr: lr * (w - grad),
-            ),
-            Misconception(
-                "nothing_happens",
-                "w comes back unchanged. Does the new value reach the `return`?",
-                lambda w, grad, lr: w,
-            ),
-        ),
-    )
-]

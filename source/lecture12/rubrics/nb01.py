@@ -2,583 +2,375 @@
 
 import torch
 
-from lecture_utils.checks.cases import numbers
-from lecture_utils.checks.exercise import Exercise, Misconception
+from lecture_utils.checks.observers import Batches, Values
+from lecture_utils.instructor.authoring.cases import numbers
+from lecture_utils.instructor.authoring.exercise import exercise
 
 NOTEBOOK = "01_minibatch_noise"
 
+# ruff: noqa: B905  (as students write it)
+# fmt: off
 
-# --- minibatches -------------------------------------------------------------------------------------------------
+# --- 1.1 minibatches ---------------------------------------------------------------------------------------------
 
 
+@exercise(NOTEBOOK, points=3, observer=Batches())
 def minibatches(n, batch_size, generator):
-    return torch.randperm(n, generator=generator).split(batch_size)
-
-
-def _unshuffled(n, batch_size, generator):
-    return torch.arange(n).split(batch_size)
-
-
-def _blocks(n, batch_size, generator):
-    blocks = torch.arange(n).split(batch_size)
-    return [blocks[i] for i in torch.randperm(len(blocks), generator=generator)]
-
-
-def _own_seed(n, batch_size, generator):
-    return torch.randperm(n, generator=torch.Generator().manual_seed(0)).split(batch_size)
-
-
-def _reseeded(n, batch_size, generator):
-    return torch.randperm(n, generator=generator.manual_seed(0)).split(batch_size)
-
-
-def _global(n, batch_size, generator):
-    return torch.randperm(n).split(batch_size)
-
-
-def _replacement(n, batch_size, generator):
-    return torch.randint(n, (n,), generator=generator).split(batch_size)
-
-
-def _replacement_full(n, batch_size, generator):
-    for _ in range(0, n, batch_size):
-        yield torch.randint(n, (batch_size,), generator=generator)
-
-
-def _new_order_each_batch(n, batch_size, generator):
-    for start in range(0, n, batch_size):
-        yield torch.randperm(n, generator=generator)[start : start + batch_size]
-
-
-def _dropped(n, batch_size, generator):
     order = torch.randperm(n, generator=generator)
-    return [order[i * batch_size : (i + 1) * batch_size] for i in range(n // batch_size)]
+    starts = range(0, n, batch_size)
+    return [order[i : i + batch_size] for i in starts]
 
 
-def _filled(n, batch_size, generator):
-    order = torch.randperm(n, generator=generator)
-    missing = -n % batch_size
-    return order.repeat(1 + batch_size)[: n + missing].split(batch_size)
+SHUFFLE, STARTS, CUT = "torch.randperm(n, generator=generator)", "range(0, n, batch_size)", "order[i : i + batch_size]"
+RETURN = f"return [{CUT} for i in starts]"
+SAME_ORDER = "every epoch has the same order: the shuffling starts from a fixed seed each time, instead of going on."
+OTHER_GENERATOR = (
+    "the order does not come from the `generator` that is handed in, so a run cannot be repeated. "
+    "Functions that draw random numbers take it as an argument."
+)
+DRAWN_ANEW = (
+    "some indices come twice in an epoch and others never: they are drawn anew, one by one or batch by batch. "
+    "One shuffled order of all indices, cut into pieces, has each exactly once."
+)
+REMAINDER = "the last, shorter batch is not as it should be: it keeps the indices that are left, no more and no fewer."
+ONE_BATCH = "only one batch comes. An epoch goes on until every index has come."
+EVENED_OUT = "the indices are spread evenly, so that several batches are too short. Only the last one may be."
+
+for name, before, after, credit, message in [
+    ("unshuffled", SHUFFLE, "torch.arange(n)", 0, "the indices come in their own order. Nothing is shuffled."),
+    ("same_order", SHUFFLE, "torch.randperm(n, generator=torch.Generator().manual_seed(0))", 0, SAME_ORDER),
+    ("global_generator", SHUFFLE, "torch.randperm(n)", 0.5, OTHER_GENERATOR),
+    ("with_replacement", SHUFFLE, "torch.randint(n, (n,), generator=generator)", 0, DRAWN_ANEW),
+    ("from_one", SHUFFLE, f"{SHUFFLE} + 1", 0.3, "the indices start at 1. The first example has index 0."),
+    ("remainder_dropped", STARTS, "range(0, n - batch_size + 1, batch_size)", 0.5,
+     "what does not fill a whole batch is dropped. Those examples would never be seen in this epoch."),
+    ("remainder_filled", CUT, "order.repeat(1 + batch_size)[i : i + batch_size]", 0.3, REMAINDER),
+    ("remainder_moved_back", CUT, "order[max(0, min(i, n - batch_size)) : i + batch_size]", 0.3, REMAINDER),
+    ("empty_batch", STARTS, "range(0, n + 1, batch_size)", 0.5,
+     "when the batch size divides n, an empty batch comes last. There are as many batches as it takes, no more."),
+    ("last_of_one", STARTS, "range(0, n - 1, batch_size)", 0.7,
+     "where one index is left at the end, it never comes. A last batch may be as short as that."),
+    ("windows", STARTS, "range(n)", 0,
+     "a batch starts at every index, so that they overlap. The next one starts where this one ends."),
+    ("one_batch", RETURN, "return [order[:batch_size]]", 0, ONE_BATCH),
+    ("count_for_size", RETURN, "return order.chunk(batch_size)", 0,
+     "there are `batch_size` batches. It is the number of indices in a batch, not the number of batches."),
+    ("evened_out", RETURN, "return order.chunk(-(-n // batch_size))", 0.7, EVENED_OUT),
+    ("evened_out_by_one", RETURN, "return order.tensor_split(-(-n // batch_size))", 0.7, EVENED_OUT),
+]:
+    minibatches.slip(name, before, after, message, credit=credit)
+
+for name, batch in {
+    "new_order_each_batch": f"{SHUFFLE}[i : i + batch_size]",
+    "new_order_cut_at_its_start": f"{SHUFFLE}[:batch_size]",
+    "with_replacement_full": "torch.randint(n, (batch_size,), generator=generator)",
+}.items():
+    minibatches.slip(name, f"order = {SHUFFLE}", "", DRAWN_ANEW, also={CUT: batch})
 
 
-def _moved_back(n, batch_size, generator):
-    order = torch.randperm(n, generator=generator)
-    for start in range(0, n, batch_size):
-        start = max(0, min(start, n - batch_size))
-        yield order[start : start + batch_size]
+@minibatches.mistake()
+def blocks(n, batch_size, generator):
+    """the batches change their order, but each holds the same neighbours in every epoch. Shuffle the indices, then cut."""
+    cut = torch.arange(n).split(batch_size)
+    return [cut[i] for i in torch.randperm(len(cut), generator=generator)]
 
 
-def _merged(n, batch_size, generator):
+@minibatches.mistake()
+def shuffled_inside(n, batch_size, generator):
+    """the indices are shuffled inside each batch only: it holds the same neighbours in every epoch. Shuffle all, then cut."""
+    return [cut[torch.randperm(len(cut), generator=generator)] for cut in torch.arange(n).split(batch_size)]
+
+
+@minibatches.mistake(credit=0.3, message=REMAINDER)
+def remainder_merged(n, batch_size, generator):
     batches = list(torch.randperm(n, generator=generator).split(batch_size))
     if len(batches) > 1 and len(batches[-1]) < batch_size:
         batches[-2:] = [torch.cat(batches[-2:])]
     return batches
 
 
-def _count_for_size(n, batch_size, generator):
-    return torch.randperm(n, generator=generator).chunk(batch_size)
-
-
-def _evened_out(n, batch_size, generator):
-    return torch.randperm(n, generator=generator).chunk(-(-n // batch_size))
-
-
-def _empty_batch(n, batch_size, generator):
-    order = torch.randperm(n, generator=generator)
-    return [order[i * batch_size : (i + 1) * batch_size] for i in range(n // batch_size + 1)]
-
-
-def _last_of_one(n, batch_size, generator):
-    order = torch.randperm(n, generator=generator)
-    return [order[start : start + batch_size] for start in range(0, n - 1, batch_size)]
-
-
-def _from_one(n, batch_size, generator):
-    return (torch.randperm(n, generator=generator) + 1).split(batch_size)
-
-
-def _one_batch(n, batch_size, generator):
-    return torch.randperm(n, generator=generator)[:batch_size].split(batch_size)
-
-
-def minibatch_cases(random):
-    size = random.randint(4, 6)
-    # The last batch: some, as many as in the others, all that there are, and one alone.
-    sizes = [(2 * size + random.randint(2, size - 1), size), (15, 5), (11, 16), (2 * size + 1, size), (13, 4)]
+@minibatches.cases
+def _(random):
+    small, size = random.randint(3, 4), random.randint(5, 7)
     return [
-        {"args": {"n": n, "batch_size": b}, "seed": random.randint(0, 999), "text": f"n={n}, batch_size={b}"}
-        for n, b in sizes
+        # The last batch: some, as many as in the others, one alone, and all that there are.
+        batches_case(random, 40, n=2 * small + random.randint(2, small - 1), batch_size=small),
+        batches_case(random, 2, n=3 * size + random.randint(2, size - 1), batch_size=size),
+        batches_case(random, 2, n=4 * size, batch_size=size),
+        batches_case(random, 2, n=3 * size + 1, batch_size=size),
+        batches_case(random, 2, n=2 * size + 1, batch_size=3 * size),
     ]
 
 
-_DRAWN_ANEW = (
-    "each batch is drawn anew, so some indices come twice in an epoch and others never. "
-    "One shuffled order of all indices, cut into pieces, has each exactly once."
-)
-_OTHER_GENERATOR = (
-    "the order does not come from the `generator` that is handed in, so a run cannot be repeated. "
-    "Functions that draw random numbers take it as an argument."
-)
-_SAME_ORDER = "every epoch has the same order: the shuffling starts from a fixed seed each time, instead of going on."
-_REMAINDER = "the last, shorter batch is not as it should be: it keeps the indices that are left, no more and no fewer."
-
-MINIBATCHES = (
-    Misconception("unshuffled", "the indices come in their own order. Nothing is shuffled.", _unshuffled),
-    Misconception(
-        "blocks",
-        "the batches change their order, but each holds the same neighbours in every epoch. Shuffle the indices, "
-        "then cut.",
-        _blocks,
-    ),
-    Misconception("same_order", _SAME_ORDER, _own_seed),
-    Misconception("reseeded", _SAME_ORDER, _reseeded),
-    Misconception("global_generator", _OTHER_GENERATOR, _global, credit=0.5),
-    Misconception("with_replacement", _DRAWN_ANEW, _replacement),
-    Misconception("with_replacement_full", _DRAWN_ANEW, _replacement_full),
-    Misconception("new_order_each_batch", _DRAWN_ANEW, _new_order_each_batch),
-    Misconception(
-        "remainder_dropped",
-        "what does not fill a whole batch is dropped. Those examples would never be seen in this epoch.",
-        _dropped,
-        credit=0.5,
-    ),
-    Misconception("remainder_filled", _REMAINDER, _filled, credit=0.3),
-    Misconception("remainder_moved_back", _REMAINDER, _moved_back, credit=0.3),
-    Misconception("remainder_merged", _REMAINDER, _merged, credit=0.3),
-    Misconception(
-        "count_for_size",
-        "there are `batch_size` batches. It is the number of indices in a batch, not the number of batches.",
-        _count_for_size,
-    ),
-    Misconception(
-        "evened_out",
-        "the indices are spread evenly, so that several batches are too short. Only the last one may be.",
-        _evened_out,
-        credit=0.7,
-    ),
-    Misconception(
-        "empty_batch",
-        "when the batch size divides n, an empty batch comes last. There are as many batches as it takes, no more.",
-        _empty_batch,
-        credit=0.5,
-    ),
-    Misconception(
-        "last_of_one",
-        "where one index is left at the end, it never comes. A last batch may be as short as that.",
-        _last_of_one,
-        credit=0.7,
-    ),
-    Misconception("from_one", "the indices start at 1. The first example has index 0.", _from_one, credit=0.3),
-    Misconception("one_batch", "only one batch comes. An epoch goes on until every index has come.", _one_batch),
-)
+def batches_case(random, epochs, text="", **args):
+    text = text or ", ".join(f"{name}={value}" for name, value in args.items())
+    return {"args": args, "seed": random.randint(0, 999), "epochs": epochs, "text": text}
 
 
-# --- gradient_noise and noise_scale ------------------------------------------------------------------------------
+# --- 1.2 gradient_noise ------------------------------------------------------------------------------------------
 
 
-def _trace(grads, ddof=0):
-    return (grads - grads.mean(0)).square().sum() / (len(grads) - ddof)
-
-
+@exercise(NOTEBOOK, points=3, observer=Values(demands="float"))
 def gradient_noise(per_example_grads, batch_size):
     n = len(per_example_grads)
-    return (_trace(per_example_grads) / batch_size * (n - batch_size) / (n - 1)).item()
+    full = per_example_grads.mean(dim=0)  # the full gradient
+    deviation = per_example_grads - full  # the deviation
+    trace = deviation.square().sum() / n  # tr Σ
+    factor = (n - batch_size) / (n - 1)  # the finite-population factor
+    noise = trace / batch_size * factor  # the noise
+    return noise.item()
 
 
-def _no_factor(g, b):
-    return _trace(g) / b
+FULL, TRACE = "per_example_grads.mean(dim=0)", "deviation.square().sum() / n"
+FACTOR, NOISE = "(n - batch_size) / (n - 1)", "trace / batch_size * factor"
+N_MINUS_1 = "Σ divided by N − 1. That is for a sample of something larger; here the N gradients are everything there is"
+BRACKETS = (
+    "brackets are missing in the finite-population factor. A division takes only what stands right beside it: "
+    "what belongs above the line, and what below?"
+)
+
+for name, before, after, credit, message in [
+    ("no_population_factor", NOISE, "trace / batch_size", 0.5,
+     "tr Σ/B, the noise of drawing with replacement. A batch without replacement is less noisy, and a batch of all N has "
+     "no noise at all: a factor is missing."),
+    ("b_squared", NOISE, "trace / batch_size**2 * factor", 0,
+     "1/B². Variances of independent terms add up, B of them; the mean divides by B² once: one B is left."),
+    ("deviation", "noise.item()", "noise.sqrt().item()", 0.5,
+     "a standard deviation. Asked for is its square, E‖ĝ − g‖²."),
+    ("n_minus_1_as_well", TRACE, "deviation.square().sum() / (n - 1)", 0.5,
+     f"{N_MINUS_1}, and the factor (N − B)/(N − 1) belongs to Σ with 1/N."),
+    ("factor_by_n", FACTOR, "(n - batch_size) / n", 0.5,
+     "(N − B)/N. That factor belongs to Σ with 1/(N − 1); with 1/N its denominator is N − 1."),
+    ("root_of_factor", FACTOR, f"({FACTOR}) ** 0.5", 0.5,
+     "the root of the finite-population factor. It belongs to a standard error; asked for is the squared error."),
+    ("mean_over_weights", TRACE, "deviation.square().mean()", 0.3,
+     "an average over the weights. The trace, and the squared length of a vector, are sums over the weights."),
+    ("not_divided_by_n", TRACE, "deviation.square().sum()", 0.3,
+     "a sum over the examples. Σ is a mean over the N examples."),
+    ("brackets_around_all", FACTOR, "n - batch_size / n - 1", 0, BRACKETS),
+]:
+    gradient_noise.slip(name, before, after, message, credit=credit)
+
+gradient_noise.slip("n_minus_1_instead", TRACE, "deviation.square().sum() / (n - 1)",
+    f"{N_MINUS_1}. Drawing without replacement is something else: a batch of all N has no noise at all.",
+    credit=0.3, also={NOISE: "trace / batch_size"})
+for name, written in {  # in one line with tr Σ/B, brackets around the whole factor are missing, too
+    "brackets_below": "(n - batch_size) / n - 1",
+    "brackets_above": "n - batch_size / (n - 1)",
+    "brackets_everywhere": "n - batch_size / n - 1",
+}.items():
+    gradient_noise.slip(name, f"factor = {FACTOR}", "", BRACKETS, also={NOISE: f"trace / batch_size * {written}"})
 
 
-def _b_squared(g, b):
-    return _trace(g) / b**2 * (len(g) - b) / (len(g) - 1)
-
-
-def _deviation(g, b):
-    return gradient_noise(g, b) ** 0.5
-
-
-def _also_n_minus_1(g, b):
-    return _trace(g, 1) / b * (len(g) - b) / (len(g) - 1)
-
-
-def _only_n_minus_1(g, b):
-    return _trace(g, 1) / b
-
-
-def _factor_by_n(g, b):
-    return _trace(g) / b * (len(g) - b) / len(g)
-
-
-def _mean_over_weights(g, b):
-    return gradient_noise(g, b) / g.shape[1]
-
-
-def _not_centred(g, b):
-    return g.square().sum() / len(g) / b * (len(g) - b) / (len(g) - 1)
-
-
-def _not_centred_no_factor(g, b):
-    return g.square().sum() / len(g) / b
-
-
-def _no_batch_size(g, b):
-    return _trace(g) * (len(g) - b) / (len(g) - 1)
-
-
-def _not_divided_by_n(g, b):
-    return gradient_noise(g, b) * len(g)
-
-
-def _centred_per_example(g, b):
-    return (g - g.mean(1, keepdim=True)).square().sum() / len(g) / b * (len(g) - b) / (len(g) - 1)
-
-
-def _overall_mean(g, b):
-    return (g - g.mean()).square().sum() / len(g) / b * (len(g) - b) / (len(g) - 1)
-
-
-def _grads(random, n, d):
-    return numbers(random, (n, d))
-
-
-def gradient_noise_cases(random):
-    cases = []
-    for n, d, b in [(6, 3, 2), (9, 2, 1), (5, 4, 3), (4, 2, 4)]:
+@gradient_noise.cases
+def _(random):
+    # Two gradients, to be done by hand: with B = 1 the noise is tr Σ, and there is no factor.
+    two = [[1.5, random.uniform(-2, -1)], [random.uniform(-1, 1), random.uniform(2, 3)]]
+    cases = [noise_case(two, batch_size=1)]
+    for n, d, b in [(6, 4, 2), (9, 2, 4), (5, 3, 1), (4, 2, 4)]:
         n += random.randint(0, 2) if b < n else 0
-        args = {"per_example_grads": _grads(random, n, d), "batch_size": b}
-        cases.append({"args": args, "text": f"{n} gradients of {d} weights, batch_size={b}"})
+        cases.append(noise_case(numbers(random, (n, d)), batch_size=b))
     return cases
 
 
-_SECOND_MOMENT = (
-    "the squares of the gradients themselves. Noise is the scatter around their mean: subtract the full gradient first."
-)
-_BOTH_CORRECTIONS = (
-    "Σ divided by N − 1. That correction is for a sample of something larger; here the N gradients are everything "
-    "there is, and the factor (N − B)/(N − 1) belongs to Σ with 1/N."
-)
-
-GRADIENT_NOISE = (
-    Misconception(
-        "no_population_factor",
-        "tr Σ/B, the noise of drawing with replacement. A batch without replacement is less noisy, and a batch of all N "
-        "has no noise at all: a factor is missing.",
-        _no_factor,
-        credit=0.5,
-    ),
-    Misconception(
-        "b_squared",
-        "1/B². Variances of independent terms add up, B of them; the mean divides by B² once: one B is left.",
-        _b_squared,
-    ),
-    Misconception("deviation", "a standard deviation. Asked for is its square, E‖ĝ − g‖².", _deviation, credit=0.5),
-    Misconception("n_minus_1_as_well", _BOTH_CORRECTIONS, _also_n_minus_1, credit=0.5),
-    Misconception("n_minus_1_instead", _BOTH_CORRECTIONS, _only_n_minus_1, credit=0.3),
-    Misconception(
-        "factor_by_n",
-        "(N − B)/N. That factor belongs to Σ with 1/(N − 1); with 1/N its denominator is N − 1.",
-        _factor_by_n,
-        credit=0.5,
-    ),
-    Misconception(
-        "mean_over_weights",
-        "an average over the weights. The trace, and the squared length of a vector, are sums over the weights.",
-        _mean_over_weights,
-        credit=0.3,
-    ),
-    Misconception("not_centred", _SECOND_MOMENT, _not_centred),
-    Misconception("not_centred_no_factor", _SECOND_MOMENT, _not_centred_no_factor),
-    Misconception("batch_size_forgotten", "the noise does not fall with the batch size.", _no_batch_size),
-    Misconception(
-        "not_divided_by_n", "a sum over the examples. Σ is a mean over the N examples.", _not_divided_by_n, credit=0.3
-    ),
-    Misconception(
-        "overall_mean",
-        "one mean of everything is subtracted. The full gradient has one entry for each weight: the mean over the "
-        "examples only.",
-        _overall_mean,
-    ),
-    Misconception(
-        "wrong_mean",
-        "the mean over the weights of each example is subtracted. Subtract the mean over the examples, one for each "
-        "weight.",
-        _centred_per_example,
-    ),
-)
+def noise_case(grads, **args):
+    grads = [[round(x, 2) for x in row] for row in grads]
+    text = ", ".join([f"{len(grads)} gradients of {len(grads[0])} weights", *(f"{k}={v}" for k, v in args.items())])
+    return {"args": {"per_example_grads": grads, **args}, "text": text}
 
 
+# --- 1.3 noise_scale ---------------------------------------------------------------------------------------------
+
+
+@exercise(NOTEBOOK, points=2, observer=Values(demands="float"))
 def noise_scale(per_example_grads):
-    return (_trace(per_example_grads) / per_example_grads.mean(0).square().sum()).item()
+    n = len(per_example_grads)
+    full = per_example_grads.mean(dim=0)  # the full gradient
+    deviation = per_example_grads - full  # the deviation
+    trace = deviation.square().sum() / n  # tr Σ
+    signal = full.square().sum()  # ‖g‖²
+    scale = trace / signal  # the noise scale
+    return scale.item()
 
 
-def _inverted(g):
-    return 1 / noise_scale(g)
-
-
-def _norm_not_squared(g):
-    return _trace(g) / g.mean(0).norm()
-
-
-def _mean_of_norms(g):
-    return _trace(g) / g.square().sum(1).mean()
-
-
-def _mean_of_norms_squared(g):
-    return _trace(g) / g.norm(dim=1).mean() ** 2
-
-
-def _scale_n_minus_1(g):
-    return _trace(g, 1) / g.mean(0).square().sum()
-
-
-def _scale_root(g):
-    return noise_scale(g) ** 0.5
-
-
-def _scale_not_centred(g):
-    return g.square().sum(1).mean() / g.mean(0).square().sum()
-
-
-def _summed_gradient(g):
-    return _trace(g) / g.sum(0).square().sum()
-
-
-def _scale_mean_over_weights(g):
-    return _trace(g) / g.shape[1] / g.mean(0).square().sum()
-
-
-def noise_scale_cases(random):
-    cases = []
-    for n, d in [(6, 3), (9, 2), (5, 4)]:
-        grads = [[round(x + 1, 2) for x in row] for row in _grads(random, n, d)]
-        cases.append({"args": {"per_example_grads": grads}, "text": f"{n} gradients of {d} weights"})
-    return cases
-
-
-_WHICH_MEAN = (
+SIGNAL = "full.square().sum()"
+LAST = "brackets are missing in tr Σ: a division comes before a difference. (And with all N gradients known, it is 1/N.)"
+WHICH_MEAN = (
     "the mean of the lengths of the single gradients below the line. It is the length of their mean, the full gradient, "
     "that belongs there: most of the single lengths is noise."
 )
-NOISE_SCALE = (
-    Misconception("inverted", "signal over noise. Turn the fraction round.", _inverted, credit=0.3),
-    Misconception(
-        "norm_not_squared",
-        "the length of the gradient, not squared. The result must be a number of examples: scale all gradients by 10, "
-        "and it may not change.",
-        _norm_not_squared,
-        credit=0.5,
-    ),
-    Misconception("mean_of_norms", _WHICH_MEAN, _mean_of_norms),
-    Misconception("mean_of_norms_squared", _WHICH_MEAN, _mean_of_norms_squared),
-    Misconception("n_minus_1", _BOTH_CORRECTIONS.split(";")[0] + ".", _scale_n_minus_1, credit=0.5),
-    Misconception("root", "a ratio of lengths. Both noise and signal are squared.", _scale_root, credit=0.5),
-    Misconception("not_centred", _SECOND_MOMENT, _scale_not_centred),
-    Misconception(
-        "summed_gradient", "the sum of the gradients. The full gradient is their mean.", _summed_gradient, credit=0.3
-    ),
-    Misconception(
-        "mean_over_weights",
-        "the noise is averaged over the weights, the signal summed. Treat both alike.",
-        _scale_mean_over_weights,
-        credit=0.3,
-    ),
-)
+
+for name, before, after, credit, message in [
+    ("inverted", "trace / signal", "signal / trace", 0.3, "signal over noise. Turn the fraction round."),
+    ("norm_not_squared", SIGNAL, "full.norm()", 0.5,
+     "the length of the gradient, not squared. The result must be a number of examples: scale all gradients by 10, "
+     "and it may not change."),
+    ("mean_of_norms", SIGNAL, "per_example_grads.square().sum(dim=1).mean()", 0, WHICH_MEAN),
+    ("mean_of_norms_squared", SIGNAL, "per_example_grads.norm(dim=1).mean() ** 2", 0, WHICH_MEAN),
+    ("mean_of_norms_not_squared", SIGNAL, "per_example_grads.norm(dim=1).mean()", 0, WHICH_MEAN),
+    ("n_minus_1", TRACE, "deviation.square().sum() / (n - 1)", 0.5, f"{N_MINUS_1}."),
+    ("root", "scale.item()", "scale.sqrt().item()", 0.5, "a ratio of lengths. Both noise and signal are squared."),
+    ("summed_gradient", SIGNAL, "per_example_grads.sum(dim=0).square().sum()", 0.3,
+     "the sum of the gradients. The full gradient is their mean."),
+    ("mean_over_weights", TRACE, "deviation.square().mean()", 0.3,
+     "the noise is averaged over the weights, the signal summed. Treat both alike."),
+    ("sum_squared", SIGNAL, "full.sum().square()", 0,
+     "the square of the sum of the gradient's entries. A squared length is a sum of squares: nothing may cancel."),
+]:
+    noise_scale.slip(name, before, after, message, credit=credit)
+
+for name, before, after, message in [  # tr Σ, in both exercises
+    ("not_centred", "per_example_grads - full", "per_example_grads",
+     "the squares of the gradients themselves. Noise is the scatter around their mean: subtract the full gradient first."),
+    ("overall_mean", FULL, "per_example_grads.mean()",
+     "one mean of everything is subtracted. The full gradient has one entry for each weight: the mean over the examples."),
+    ("wrong_mean", FULL, "per_example_grads.mean(dim=1, keepdim=True)",
+     "the mean over the weights of each example is subtracted. Subtract the mean over the examples, one for each weight."),
+    ("distances", TRACE, "deviation.norm(dim=1).sum() / n",
+     "the mean distance from the full gradient. A variance is the mean of the squared distances."),
+    ("deviations_summed", TRACE, "(deviation.square().sum(dim=0) / n).sqrt().sum()",
+     "standard deviations are added up. Variances add up; their roots do not."),
+    ("difference_last", TRACE, "deviation.square().sum() / n - 1", LAST),
+    ("difference_last_too", TRACE, "1 / n - 1 * deviation.square().sum()", LAST),
+    ("summed_first", TRACE, "deviation.sum(dim=0).square().sum() / n",
+     "the deviations are summed before they are squared. Those above and below the mean cancel: nothing is left."),
+    ("all_of_sigma", TRACE, "(deviation.T @ deviation).sum() / n",
+     "all entries of Σ are summed. The trace is the sum of its diagonal: the variances, not the covariances."),
+    ("rows_for_weights", TRACE, "torch.cov(per_example_grads).trace()",
+     "the rows are taken for the weights, as `torch.cov` does. Here each row is an example."),
+    ("number_of_weights", "len(per_example_grads)", "per_example_grads.shape[1]",
+     "the number of weights stands where the number of examples belongs. The examples are the rows."),
+]:
+    gradient_noise.slip(name, before, after, message)
+    noise_scale.slip(name, before, after, message)
+TENSORS = ("the full gradient is returned", "the deviation is returned", "tr Σ is returned")  # refused: a float is asked for
+gradient_noise.switch_off(*TENSORS, "the noise is returned")
+noise_scale.switch_off(*TENSORS, "‖g‖² is returned", "the noise scale is returned")
+gradient_noise.equivalent("the difference is the wrong way round in the line that makes the deviation.", "it is squared")
+noise_scale.equivalent("the difference is the wrong way round in the line that makes the deviation.", "it is squared")
 
 
-# --- stratified_minibatches --------------------------------------------------------------------------------------
+@noise_scale.cases
+def _(random):
+    two = [[1.5, random.uniform(-2, -1)], [random.uniform(-1, 1), random.uniform(2, 3)]]  # to be done by hand
+    shifted = [[[x + 1 for x in row] for row in numbers(random, shape)] for shape in [(6, 3), (9, 2), (5, 4)]]
+    return [noise_case(grads) for grads in [two, *shifted]]
 
 
-def _pools(labels, generator):
+# --- 1.4 stratified_minibatches ----------------------------------------------------------------------------------
+
+
+@exercise(NOTEBOOK, points=3, observer=Batches())
+def stratified_minibatches(labels, batch_size, generator):
+    pools = []
     for c in labels.unique():
         members = (labels == c).nonzero()[:, 0]
-        yield members[torch.randperm(len(members), generator=generator)] if generator else members
-
-
-def _stratified(labels, batch_size, generator):
-    pools, left = list(_pools(labels, generator)), len(labels)
+        order = torch.randperm(len(members), generator=generator)
+        pools.append(members[order])  # the pools
+    left = len(labels)
     while left:
         size = min(batch_size, left)
         share = torch.tensor([size * len(pool) / left for pool in pools])
         counts = share.long()
         largest = (share - counts).argsort(descending=True)
-        counts[largest[: size - counts.sum()]] += 1
-        yield torch.cat([pool[:k] for pool, k in zip(pools, counts, strict=True)])
-        pools = [pool[k:] for pool, k in zip(pools, counts, strict=True)]
+        counts[largest[: size - counts.sum()]] += 1  # the rounding
+        yield torch.cat([pool[:k] for pool, k in zip(pools, counts)])  # the batch
+        pools = [pool[k:] for pool, k in zip(pools, counts)]
         left -= size
 
 
-def stratified_minibatches(labels, batch_size, generator):
-    return _stratified(labels, batch_size, generator)
+ORDER, LEFT = "torch.randperm(len(members), generator=generator)", "left = len(labels)"
+PROPORTIONS = (
+    "each class comes equally often at first. The batch should look like the whole set: a class that is twice as "
+    "frequent there is twice as frequent in each batch."
+)
+DRAWN_AGAIN = (
+    "the shares are right, but some examples come twice in an epoch and others never. Each member of a class is in its pool "
+    "once, and what has been taken is gone until the epoch is over."
+)
+LEFTOVERS = "some examples never come: what the rounding leaves over, or does not fill the last batch, is lost."
+
+for name, before, after, credit, message in [
+    ("not_shuffled", "members[order]", "members", 0.5,
+     "the proportions are right, but each epoch has the same batches. Shuffle within each class first."),
+    ("places_for_indices", "members[order]", "order", 0,
+     "places within a class (0, 1, 2 …) are taken for indices of examples, so that the high indices never come. "
+     "The shuffled places say in which order the members of the class come."),
+    ("same_order", ORDER, "torch.randperm(len(members), generator=torch.Generator().manual_seed(0))", 0, SAME_ORDER),
+    ("global_generator", ORDER, "torch.randperm(len(members))", 0.5, OTHER_GENERATOR),
+    ("with_replacement", ORDER, "torch.randint(len(members), (len(members),), generator=generator)", 0.3, DRAWN_AGAIN),
+    ("one_batch", "left -= size", "return", 0, ONE_BATCH),
+    ("leftovers_lost", "left -= size", "left -= size\nif left < batch_size:\n    return", 0.5, LEFTOVERS),
+    ("rounded_down", "counts[largest[: size - counts.sum()]] += 1", "", 0.5, LEFTOVERS),
+    ("equal_numbers", "size * len(pool) / left", "size / len(pools)", 0.3, PROPORTIONS),
+    ("classes_one_by_one", LEFT, "yield from torch.cat(pools).split(batch_size)\nleft = 0", 0,
+     "one class comes after the other. A batch should take some of every class."),
+    ("dealt_out", LEFT, "number = -(-len(labels) // batch_size)\nyield from [torch.cat(pools)[i::number] for i in range(number)]\nleft = 0",
+     0.7,
+     "the shares are right, but the examples are spread evenly, so that several batches are too short. "
+     "Only the last one may have fewer than batch_size."),
+]:
+    stratified_minibatches.slip(name, before, after, message, credit=credit)
+
+SHORTEN = "pools = [pool[k:] for pool, k in zip(pools, counts)]"
+stratified_minibatches.slip("drawn_again", "pool[:k]", "pool[torch.randperm(len(pool), generator=generator)[:k]]", DRAWN_AGAIN,
+    credit=0.3, also={SHORTEN: "", "size * len(pool) / left": "size * len(pool) / len(labels)"})
 
 
-def _not_shuffled(labels, batch_size, generator):
-    return _stratified(labels, batch_size, None)
-
-
-def _sorted_by_class(labels, batch_size, generator):
-    return labels.argsort(stable=True).split(batch_size)
-
-
-def _classes_one_by_one(labels, batch_size, generator):
-    return torch.cat(list(_pools(labels, generator))).split(batch_size)
-
-
-def _equal_numbers(labels, batch_size, generator):
-    """The same number of each class, round and round, until a class runs out; then what is left."""
-    pools, order = [pool.tolist() for pool in _pools(labels, generator)], []
+@stratified_minibatches.mistake(credit=0.3, message=PROPORTIONS)
+def only_classes_present(labels, batch_size, generator):
+    pools, order = [], []
+    for c in labels.unique():
+        members = (labels == c).nonzero()[:, 0]
+        pools.append(members[torch.randperm(len(members), generator=generator)].tolist())
     while any(pools):
         order += [pool.pop() for pool in pools if pool]
     return torch.tensor(order).split(batch_size)
 
 
-def _equal_numbers_only(labels, batch_size, generator):
-    pools = list(_pools(labels, generator))
-    k = batch_size // len(pools)
-    for i in range(len(labels) // batch_size):
-        yield torch.cat([pool[i * k : (i + 1) * k] for pool in pools])
+SORTED = "the examples are sorted by their class, so a batch holds one or two classes only."
+stratified_minibatches.mistake(lambda labels, b, generator: labels.argsort(stable=True).split(b), name="sorted", message=SORTED)
+stratified_minibatches.mistake(lambda labels, b, generator: labels.argsort().split(b), name="sorted_anyhow", message=SORTED)
 
 
-def _plainly_shuffled(labels, batch_size, generator):
+@stratified_minibatches.mistake()
+def plainly_shuffled(labels, batch_size, generator):
+    """ordinary minibatches: the labels are not looked at."""
     return torch.randperm(len(labels), generator=generator).split(batch_size)
 
 
-def _leftovers_lost(labels, batch_size, generator):
-    return [b for b in _stratified(labels, batch_size, generator) if len(b) == batch_size]
-
-
-def _rounded_down(labels, batch_size, generator):
-    pools = list(_pools(labels, generator))
-    per_batch = [len(pool) * batch_size // len(labels) for pool in pools]
-    for i in range(len(labels) // batch_size):
-        yield torch.cat([pool[i * k : (i + 1) * k] for pool, k in zip(pools, per_batch, strict=True)])
-
-
-def _dealt(labels, batch_size, generator):
-    """Like cards: every batch gets about as many."""
-    order, count = torch.cat(list(_pools(labels, generator))), -(-len(labels) // batch_size)
-    return [order[i::count] for i in range(count)]
-
-
-def _balanced(labels, batch_size, generator):
-    """As if every class were equally frequent: rare examples come again and again."""
-    weights = 1.0 / labels.bincount()[labels]
+@stratified_minibatches.mistake()
+def balanced(labels, batch_size, generator):
+    """the classes do not have their shares, and some examples come several times in an epoch and others never: as when they
+    are drawn by weights. Stratifying keeps the shares; it does not make them equal."""
+    weights = 1 / labels.bincount()[labels]
     return torch.multinomial(weights, len(labels), replacement=True, generator=generator).split(batch_size)
 
 
-def _stratified_with_replacement(labels, batch_size, generator):
-    for batch in _stratified(labels, batch_size, generator):
-        for_each = [(labels == labels[i]).nonzero()[:, 0] for i in batch]
-        yield torch.stack([m[torch.randint(len(m), (), generator=generator)] for m in for_each])
+stratified_minibatches.switch_off("`c` is used", "`labels` is used where `members`")
+for phrase, why in {
+    "`-1` stands in place of another number in the line that makes `members`.": "there is one column",
+    "`batch_size` is used where `size` belongs. (2)": "in the last batch each pool gives what it has, and no more",
+    "`batch_size` is used where `size` belongs. (3)": "in the last batch each pool gives what it has, and no more",
+    "`counts` is missing in the line that makes `largest`.": "another way of rounding, within 1, too",
+    "the sign of `counts` is wrong in the line that makes `largest`.": "another way of rounding, within 1, too",
+}.items():
+    stratified_minibatches.equivalent(phrase, why)
 
 
-def _stratified_own_seed(labels, batch_size, generator):
-    return _stratified(labels, batch_size, torch.Generator().manual_seed(0))
+@stratified_minibatches.cases
+def _(random):
+    counts = [k * random.randint(6, 8) for k in (5, 3, 1)]
+    size = random.choice([b for b in range(9, 13) if 1 <= sum(counts) % b <= b - 2])  # a last batch that is short
+    return [
+        stratified_case(random, 40, [random.randint(5, 6), 4, random.randint(1, 2)], 6),
+        stratified_case(random, 2, counts, size),
+        stratified_case(random, 2, [10, 10, 10], 10),  # a share of 3⅓: what rounding leaves over shows
+    ]
 
 
-def _stratified_global(labels, batch_size, generator):
-    return _stratified(labels, batch_size, torch.default_generator)
-
-
-def stratified_cases(random):
-    cases = []
-    for rest in (0, 3):
-        share = [random.randint(6, 8), random.randint(3, 5), random.randint(1, 2)]
-        size, counts = sum(share), [5 * k + (1 if rest else 0) for k in share]
-        labels = [c for c, count in enumerate(counts) for _ in range(count)]
-        random.shuffle(labels)
-        text = f"{len(labels)} labels of three classes, {counts[0]}, {counts[1]} and {counts[2]} of each, batch_size={size}"
-        seed = random.randint(0, 999)
-        cases.append({"args": {"labels": labels, "batch_size": size}, "seed": seed, "text": text})
-    labels = [0, 1, 2] * 10
+def stratified_case(random, epochs, counts, batch_size):
+    labels = [c for c, count in enumerate(counts) for _ in range(count)]
     random.shuffle(labels)
-    text = "30 labels of three classes, 10 of each, batch_size=10"  # a share of 3⅓: what rounding leaves over shows
-    cases.append({"args": {"labels": labels, "batch_size": 10}, "seed": random.randint(0, 999), "text": text})
-    return cases
-
-
-_PROPORTIONS = (
-    "each class comes equally often at first. The batch should look like the whole set: a class that is twice as "
-    "frequent there is twice as frequent in each batch."
-)
-_LEFTOVERS = "some examples never come: what the rounding leaves over, or does not fill the last batch, is lost."
-STRATIFIED = (
-    Misconception(
-        "not_shuffled",
-        "the proportions are right, but each epoch has the same batches. Shuffle within each class first.",
-        _not_shuffled,
-        credit=0.5,
-    ),
-    Misconception(
-        "sorted", "the examples are sorted by their class, so a batch holds one or two classes only.", _sorted_by_class
-    ),
-    Misconception(
-        "classes_one_by_one",
-        "one class comes after the other. A batch should take some of every class.",
-        _classes_one_by_one,
-    ),
-    Misconception("only_classes_present", _PROPORTIONS, _equal_numbers, credit=0.3),
-    Misconception("equal_numbers", _PROPORTIONS, _equal_numbers_only, credit=0.3),
-    Misconception("plainly_shuffled", "ordinary minibatches: the labels are not looked at.", _plainly_shuffled),
-    Misconception("leftovers_lost", _LEFTOVERS, _leftovers_lost, credit=0.5),
-    Misconception("rounded_down", _LEFTOVERS, _rounded_down, credit=0.5),
-    Misconception("with_replacement", _DRAWN_ANEW, _stratified_with_replacement, credit=0.3),
-    Misconception(
-        "balanced",
-        "examples are drawn by weights, with replacement: some come several times in an epoch and others never. "
-        "Stratifying keeps the shares of the classes; it does not make them equal.",
-        _balanced,
-    ),
-    Misconception(
-        "dealt_out",
-        "the shares are right, but the examples are spread evenly, so that several batches are too short. "
-        "Only the last one may have fewer than batch_size.",
-        _dealt,
-        credit=0.7,
-    ),
-    Misconception("same_order", _SAME_ORDER, _stratified_own_seed),
-    Misconception("global_generator", _OTHER_GENERATOR, _stratified_global, credit=0.5),
-)
-
-
-EXERCISES = [
-    Exercise(
-        "minibatches",
-        notebook=NOTEBOOK,
-        points=3,
-        observer="batches",
-        settings={"arguments": ["n", "batch_size", "generator"]},
-        cases=minibatch_cases,
-        reference=minibatches,
-        misconceptions=MINIBATCHES,
-    ),
-    Exercise(
-        "gradient_noise",
-        notebook=NOTEBOOK,
-        points=3,
-        observer="values",
-        settings={"arguments": ["per_example_grads", "batch_size"]},
-        cases=gradient_noise_cases,
-        reference=gradient_noise,
-        misconceptions=GRADIENT_NOISE,
-    ),
-    Exercise(
-        "noise_scale",
-        notebook=NOTEBOOK,
-        points=2,
-        observer="values",
-        settings={"arguments": ["per_example_grads"]},
-        cases=noise_scale_cases,
-        reference=noise_scale,
-        misconceptions=NOISE_SCALE,
-    ),
-    Exercise(
-        "stratified_minibatches",
-        notebook=NOTEBOOK,
-        points=3,
-        observer="batches",
-        settings={"arguments": ["labels", "batch_size", "generator"]},
-        cases=stratified_cases,
-        reference=stratified_minibatches,
-        misconceptions=STRATIFIED,
-    ),
-]
+    text = f"{len(labels)} labels of three classes, {counts[0]}, {counts[1]} and {counts[2]} of each, batch_size={batch_size}"
+    return batches_case(random, epochs, text, labels=labels, batch_size=batch_size)

@@ -4,733 +4,457 @@ import math
 
 import torch
 
-from lecture_utils.checks.cases import dropping, stepping
-from lecture_utils.checks.exercise import Exercise, Misconception
+from lecture_utils.instructor.authoring.cases import case, dropping, single_steps, steps
+from lecture_utils.instructor.authoring.exercise import exercise
 
 NOTEBOOK = "04_momentum_nesterov"
 
 
-# --- momentum_step -----------------------------------------------------------------------------------------------
+def drawn(random, low, high, digits=2):
+    return round(random.uniform(low, high), digits)
 
 
+# --- 4.1 momentum_step -------------------------------------------------------------------------------------------
+
+
+@exercise(NOTEBOOK, points=3, returns="w delta")
 def momentum_step(w, grad, delta, lr, alpha):
     delta = alpha * delta + lr * grad
-    return w - delta, delta
+    w = w - delta
+    return w, delta
 
 
-def _torch_form(w, grad, delta, lr, alpha):
-    delta = alpha * delta + grad
-    return w - lr * delta, delta
-
-
-def _ema_form(w, grad, delta, lr, alpha):
-    delta = alpha * delta + (1 - alpha) * grad
-    return w - lr * delta, delta
-
-
-def _ema_lr_inside(w, grad, delta, lr, alpha):
-    delta = alpha * delta + (1 - alpha) * lr * grad
-    return w - delta, delta
-
-
-def _uphill(w, grad, delta, lr, alpha):
-    delta = alpha * delta + lr * grad
-    return w + delta, delta
-
-
-def _old_velocity(w, grad, delta, lr, alpha):
-    return w - delta, alpha * delta + lr * grad
-
-
-def _not_returned(w, grad, delta, lr, alpha):
-    new = alpha * delta + lr * grad
-    return w - new, delta
-
-
-def _only_w(w, grad, delta, lr, alpha):
-    return w - (alpha * delta + lr * grad)
-
-
-def _alpha_on_gradient(w, grad, delta, lr, alpha):
-    delta = delta + alpha * lr * grad
-    return w - delta, delta
-
-
-def _alpha_on_both(w, grad, delta, lr, alpha):
-    delta = alpha * (delta + lr * grad)
-    return w - delta, delta
-
-
-def _extra_step(w, grad, delta, lr, alpha):
-    delta = alpha * delta + lr * grad
-    return w - delta - lr * grad, delta
-
-
-def _lr_twice(w, grad, delta, lr, alpha):
-    delta = alpha * delta + lr * grad
-    return w - lr * delta, delta
-
-
-def _lr_on_all(w, grad, delta, lr, alpha):
-    delta = lr * (alpha * delta + grad)
-    return w - delta, delta
-
-
-def _friction(w, grad, delta, lr, alpha):
-    delta = (1 - alpha) * delta + lr * grad
-    return w - delta, delta
-
-
-def _no_memory(w, grad, delta, lr, alpha):
-    delta = lr * grad
-    return w - delta, delta
-
-
-def _no_velocity(w, grad, delta, lr, alpha):
-    return w - lr * grad, delta
-
-
-def _negative_velocity(w, grad, delta, lr, alpha):
-    delta = alpha * delta - lr * grad
-    return w + delta, delta
-
-
-def _opposed(w, grad, delta, lr, alpha):
-    delta = alpha * delta - lr * grad
-    return w - delta, delta
-
-
-def _swapped(w, grad, delta, lr, alpha):
-    delta = alpha * delta + lr * grad
-    return delta, w - delta
-
-
-def _velocity_without_gradient(w, grad, delta, lr, alpha):
-    return w - alpha * delta - lr * grad, alpha * delta
-
-
-def _shrunk_again(w, grad, delta, lr, alpha):
-    delta = alpha * delta + lr * grad
-    return w - alpha * delta, delta
-
-
-_LR_OUTSIDE = (
+BOTH = "delta = alpha * delta + lr * grad\nw = w - delta"
+LR_OUTSIDE = (
     "the form of torch.optim: the learning rate stands outside the velocity. The lecture puts it inside, "
     "so that the velocity is itself a step. At a constant rate both walk the same path; after a drop they do not."
 )
-_AVERAGE = (
+AVERAGE = (
     "an average instead of a sum: the new gradient is weighted by 1 − α. In the lecture's form it enters with "
     "its full weight, and so the weights add up to 1/(1 − α), not to 1."
 )
-_LOST = "the velocity is computed but not returned, so every step starts from the old one."
-_ONE_RESULT = (
-    "only one result comes back. The velocity must be returned beside w: it is all that the next step remembers."
+OPPOSITE = (
+    "a velocity of the opposite sign, as in many books (v = αv − η∇L, w = w + v). It walks the same path from rest, "
+    "but here the velocity that comes in is one that is subtracted."
 )
+UPHILL = "w moves up the hill. The velocity is a step to be subtracted."
+LOST = "the velocity is computed but not returned, so every step starts from the old one."
+EXCHANGED = "the right two results in the wrong order."
 
-MOMENTUM = (
-    Misconception("torch_form", _LR_OUTSIDE, _torch_form, credit=0.5),
-    Misconception("ema", _AVERAGE, _ema_form, credit=0.3),
-    Misconception("ema_lr_inside", _AVERAGE, _ema_lr_inside, credit=0.3),
-    Misconception("sign", "w moves up the hill. The velocity is a step to be subtracted.", _uphill),
-    Misconception(
-        "opposed",
-        "the gradient enters the velocity with the wrong sign: where both point the same way, they should add up.",
-        _opposed,
-    ),
-    Misconception(
-        "negative_velocity",
-        "a velocity of the opposite sign, as in many books (v = αv − η∇L, w = w + v). It walks the same path from rest, "
-        "but here the velocity that comes in is one that is subtracted.",
-        _negative_velocity,
-        credit=0.5,
-    ),
-    Misconception("velocity_not_returned", _LOST, _not_returned),
-    Misconception("only_w_returned", _ONE_RESULT, _only_w),
-    Misconception(
-        "old_velocity",
-        "w is moved by the velocity that came in. It should already feel the gradient of this step.",
-        _old_velocity,
-    ),
-    Misconception(
-        "alpha_on_gradient",
-        "α weights the new gradient and lets the old velocity live for ever. α is the share of the velocity that survives.",
-        _alpha_on_gradient,
-    ),
-    Misconception(
-        "alpha_on_both",
-        "α shrinks the new gradient too. It is the share of the old velocity that survives.",
-        _alpha_on_both,
-    ),
-    Misconception(
-        "extra_step", "the gradient is used twice: inside the velocity and once more by itself.", _extra_step
-    ),
-    Misconception("lr_twice", "the learning rate is applied twice: inside the velocity and again to it.", _lr_twice),
-    Misconception(
-        "lr_on_velocity",
-        "the learning rate scales the old velocity too. That one was scaled when it was made.",
-        _lr_on_all,
-    ),
-    Misconception(
-        "friction",
-        "α and 1 − α are exchanged: with α = 0.9 nine tenths of the velocity should survive a step.",
-        _friction,
-    ),
-    Misconception("no_memory", "the old velocity has no effect: this is plain gradient descent.", _no_memory),
-    Misconception(
-        "no_velocity",
-        "a step of plain gradient descent, with the velocity handed back as it came. It moves w, and it changes in each step.",
-        _no_velocity,
-    ),
-    Misconception(
-        "velocity_without_gradient",
-        "w moves as it should, but the velocity that is returned has not felt this gradient. The step itself is the velocity.",
-        _velocity_without_gradient,
-        credit=0.3,
-    ),
-    Misconception("shrunk_again", "the finished velocity is shrunk by α once more before w moves.", _shrunk_again),
-    Misconception("swapped", "the right two results in the wrong order.", _swapped, credit=0.5),
-)
+momentum_step.slip("torch_form", "lr * grad", "grad", LR_OUTSIDE, also={"w - delta": "w - lr * delta"}, credit=0.5)
+momentum_step.slip("ema", "lr * grad", "(1 - alpha) * grad", AVERAGE, also={"w - delta": "w - lr * delta"}, credit=0.3)
+momentum_step.slip("ema_lr_inside", "lr * grad", "(1 - alpha) * lr * grad", AVERAGE, credit=0.3)
+momentum_step.slip("negative_velocity", BOTH, "delta = alpha * delta - lr * grad\nw = w + delta", OPPOSITE, credit=0.5)
+momentum_step.slip("swapped", "return w, delta", "return delta, w", EXCHANGED, credit=0.5)
+momentum_step.slip(
+    "velocity_without_gradient", BOTH, "delta = alpha * delta\nw = w - delta - lr * grad",
+    "w moves as it should, but the velocity that is returned has not felt this gradient. The step itself is the velocity.",
+    credit=0.3,
+)  # fmt: skip
+
+for name, before, after, message in [
+    ("sign", "w - delta", "w + delta", UPHILL),
+    ("opposed", "alpha * delta + lr * grad", "alpha * delta - lr * grad",
+     "the gradient enters the velocity with the wrong sign: where both point the same way, they should add up."),
+    ("velocity_not_returned", BOTH, "new = alpha * delta + lr * grad\nw = w - new", LOST),
+    ("old_velocity", BOTH, "w = w - delta\ndelta = alpha * delta + lr * grad",
+     "w is moved by the velocity that came in. It should already feel the gradient of this step."),
+    ("alpha_on_gradient", "alpha * delta + lr * grad", "delta + alpha * lr * grad",
+     "α weights the new gradient and lets the old velocity live for ever. α is the share of the velocity that survives."),
+    ("alpha_on_both", "alpha * delta + lr * grad", "alpha * (delta + lr * grad)",
+     "α shrinks the new gradient too. It is the share of the old velocity that survives."),
+    ("extra_step", "w - delta", "w - delta - lr * grad",
+     "the gradient is used twice: inside the velocity and once more by itself."),
+    ("lr_on_velocity", "alpha * delta + lr * grad", "lr * (alpha * delta + grad)",
+     "the learning rate scales the old velocity too. That one was scaled when it was made."),
+    ("friction", "alpha * delta", "(1 - alpha) * delta",
+     "α and 1 − α are exchanged: with α = 0.9 nine tenths of the velocity should survive a step."),
+    ("no_memory", "alpha * delta + lr * grad", "lr * grad",
+     "the old velocity has no effect: this is plain gradient descent."),
+    ("no_velocity", BOTH, "w = w - lr * grad",
+     "a step of plain gradient descent, with the velocity handed back as it came. It moves w, and it changes in each step."),
+]:  # fmt: skip
+    momentum_step.slip(name, before, after, message)
 
 
-def momentum_cases(random):
-    lr, alpha = round(random.uniform(0.05, 0.3), 2), round(random.uniform(0.6, 0.95), 2)
-    moving = {"delta": (-0.5, 0.5)}
+@momentum_step.cases
+def velocity_cases(random, gradient="list"):
+    # lr differs from 1 − α everywhere, and ηh stays below 1.
+    lr, alpha, less = drawn(random, 0.21, 0.29), drawn(random, 0.81, 0.88), drawn(random, 0.6, 0.68)
+    moving, rest = {"delta": (-0.5, 0.5)}, {"delta": 0.0}
     return [
-        stepping(random, moving, {"lr": dropping(lr), "alpha": alpha}),
-        stepping(random, {"delta": 0.0}, {"lr": lr, "alpha": 0.5}, shapes=((2, 3), (2,)), dtype="float32"),
-        stepping(random, moving, {"lr": round(lr / 2, 3), "alpha": 0.99}, shapes=((), (4,))),
+        steps(random, moving, {"lr": dropping(lr), "alpha": alpha}, gradient=gradient),
+        single_steps(random, moving, {"lr": lr, "alpha": less}, gradient),
+        steps(random, rest, {"lr": lr, "alpha": less}, ((2,), ()), gradient=gradient),
+        steps(random, moving, {"lr": lr, "alpha": alpha}, ((2, 2), ()), dtype="float32", gradient=gradient),
     ]
 
 
-# --- velocity_weights --------------------------------------------------------------------------------------------
+# --- 4.2 velocity_weights ----------------------------------------------------------------------------------------
 
 
+@exercise(NOTEBOOK, points=2, rtol=1e-5)
 def velocity_weights(alpha, steps):
-    return alpha ** torch.arange(steps - 1, -1, -1, dtype=torch.float64)
+    age = torch.arange(steps - 1, -1, -1)
+    weights = alpha**age
+    return weights
 
 
-def _powers(alpha, start, stop):
-    """α^start … α^(stop − 1), newest first."""
-    return alpha ** torch.arange(start, stop, dtype=torch.float64)
+AGES = "torch.arange(steps - 1, -1, -1)"
+NOT_AN_AVERAGE = "the weights of an average, which add up to 1. In a sum the newest gradient has weight 1."
+ONE_TOO_OLD = "one factor of α too many everywhere: the newest gradient has not been through any shrinking yet."
+
+velocity_weights.slip("ema", "alpha**age", "(1 - alpha) * alpha**age", NOT_AN_AVERAGE, credit=0.3)
+velocity_weights.slip("normalised", "return weights", "return weights / weights.sum()", NOT_AN_AVERAGE, credit=0.3)
+velocity_weights.slip(
+    "newest_first", AGES, "torch.arange(steps)",
+    "the right weights, newest gradient first. The oldest is asked for first.", credit=0.5,
+)  # fmt: skip
+
+for name, before, after, message in [
+    ("off_by_one", AGES, "torch.arange(steps, 0, -1)", ONE_TOO_OLD),
+    ("off_by_one_newest_first", AGES, "torch.arange(1, steps + 1)",
+     "newest gradient first, and one factor of α too many everywhere."),
+    ("too_many", AGES, "torch.arange(steps, -1, -1)",
+     "one weight too many: after `steps` steps there are as many gradients as steps."),
+    ("newest_left_out", AGES, "torch.arange(steps - 1, 0, -1)",
+     "the newest gradient is left out. `arange` stops before its end, so which end lets the last age be 0?"),
+    ("running_sum", "return weights", "return weights.cumsum(0)",
+     "running totals of the weights, not the weights themselves."),
+    ("total", "return weights", "return weights.sum()", "the sum of the weights. Each of them is asked for."),
+    ("friction", "alpha**age", "(1 - alpha)**age",
+     "powers of 1 − α, which is what a step takes away. A weight is what is left after some steps."),
+    ("in_units_of_steps", "alpha**age", "alpha * age",
+     "a weight that grows by α per step. Each step multiplies by α: what comes of that after two, three, many steps?"),
+]:  # fmt: skip
+    velocity_weights.slip(name, before, after, message)
 
 
-def weights_cases(random):
-    draws = [(round(random.uniform(0.3, 0.95), 2), random.randint(3, 6)) for _ in range(3)]
-    return [{"args": {"alpha": a, "steps": n}, "text": f"alpha={a}, steps={n}"} for a, n in [*draws, (0.9, 1)]]
+@velocity_weights.cases
+def _(random):
+    # Apart from 0.5: there α and 1 − α are one.
+    return [
+        case(alpha=drawn(random, 0.55, 0.7), steps=3),
+        case(alpha=drawn(random, 0.3, 0.45), steps=random.randint(4, 5)),
+        case(alpha=drawn(random, 0.75, 0.88, 3), steps=6),
+        case(alpha=drawn(random, 0.75, 0.88, 3), steps=1),
+    ]
 
 
-# --- torch_momentum_step -----------------------------------------------------------------------------------------
+# --- 4.3 torch_momentum_step -------------------------------------------------------------------------------------
 
 
+@exercise(NOTEBOOK, points=3, returns="w buf")
 def torch_momentum_step(w, grad, buf, lr, momentum, dampening):
-    buf = grad if buf is None else momentum * buf + (1 - dampening) * grad
-    return w - lr * buf, buf
-
-
-def _lecture_form(w, grad, buf, lr, momentum, dampening):
-    buf = lr * grad if buf is None else momentum * buf + lr * (1 - dampening) * grad
-    return w - buf, buf
-
-
-def _dampened_first(w, grad, buf, lr, momentum, dampening):
-    buf = (1 - dampening) * grad if buf is None else momentum * buf + (1 - dampening) * grad
-    return w - lr * buf, buf
-
-
-def _dampened_buffer(w, grad, buf, lr, momentum, dampening):
-    buf = grad if buf is None else (1 - dampening) * momentum * buf + grad
-    return w - lr * buf, buf
-
-
-def _dampening_multiplies(w, grad, buf, lr, momentum, dampening):
-    buf = grad if buf is None else momentum * buf + dampening * grad
-    return w - lr * buf, buf
-
-
-def _dampening_ignored(w, grad, buf, lr, momentum, dampening):
-    buf = grad if buf is None else momentum * buf + grad
-    return w - lr * buf, buf
-
-
-def _dampened_by_lr(w, grad, buf, lr, momentum, dampening):
-    buf = grad if buf is None else momentum * buf + (1 - lr) * grad
-    return w - lr * buf, buf
-
-
-def _first_step_skipped(w, grad, buf, lr, momentum, dampening):
     if buf is None:
-        return w, torch.zeros_like(w)
-    buf = momentum * buf + (1 - dampening) * grad
-    return w - lr * buf, buf
+        buf = grad
+    else:
+        buf = momentum * buf + (1 - dampening) * grad
+    w = w - lr * buf
+    return w, buf
 
 
-def _first_counted_twice(w, grad, buf, lr, momentum, dampening):
-    buf = momentum * (grad if buf is None else buf) + (1 - dampening) * grad
-    return w - lr * buf, buf
-
-
-def _torch_uphill(w, grad, buf, lr, momentum, dampening):
-    buf = grad if buf is None else momentum * buf + (1 - dampening) * grad
-    return w + lr * buf, buf
-
-
-_FIRST = (
+torch_momentum_step.slip(
+    "lecture_form", "buf = grad", "buf = lr * grad",
+    "the lecture's form, with the learning rate inside the buffer. In torch.optim it stands outside.",
+    also={"(1 - dampening) * grad": "lr * (1 - dampening) * grad", "lr * buf": "buf"}, credit=0.5,
+)  # fmt: skip
+torch_momentum_step.slip(
+    "dampened_first_step", "buf = grad", "buf = (1 - dampening) * grad",
     "the buffer starts from zeros, so the first gradient is dampened. PyTorch's buffer is the first gradient, whole; "
-    "dampening begins with the second step."
-)
+    "dampening begins with the second step.",
+    credit=0.6,
+)  # fmt: skip
+torch_momentum_step.slip("swapped", "return w, buf", "return buf, w", EXCHANGED, credit=0.5)
 
-TORCH = (
-    Misconception(
-        "lecture_form",
-        "the lecture's form, with the learning rate inside the buffer. In torch.optim it stands outside.",
-        _lecture_form,
-        credit=0.5,
-    ),
-    Misconception("dampened_first_step", _FIRST, _dampened_first, credit=0.6),
-    Misconception(
-        "first_step_skipped",
-        "without a buffer nothing moves. The first step is a step: only there is nothing yet to remember.",
-        _first_step_skipped,
-    ),
-    Misconception(
-        "first_counted_twice",
-        "the first gradient is counted twice: it becomes the buffer, and is then added to it once more.",
-        _first_counted_twice,
-    ),
-    Misconception(
-        "dampening_on_buffer",
-        "dampening shrinks the remembered buffer. It is meant for the new gradient.",
-        _dampened_buffer,
-    ),
-    Misconception(
-        "dampening_multiplies",
-        "dampening is used as the share of the gradient that is kept. It is the share that is taken away.",
-        _dampening_multiplies,
-    ),
-    Misconception(
-        "dampening_is_lr",
-        "the gradient is dampened by the learning rate. The notes say so, and they are wrong: the two are unrelated.",
-        _dampened_by_lr,
-    ),
-    Misconception("dampening_ignored", "dampening has no effect: try a value other than 0.", _dampening_ignored),
-    Misconception("sign", "w moves up the hill.", _torch_uphill),
-)
+STANDS_STILL = "without a buffer nothing moves. The first step is a step: only there is nothing yet to remember."
+
+for name, before, after, message in [
+    ("first_step_skipped", "buf = grad", "return w, torch.zeros_like(w)", STANDS_STILL),
+    ("first_step_does_not_move", "buf = grad", "return w, grad", STANDS_STILL),
+    ("first_counted_twice", "buf = grad", "buf = momentum * grad + (1 - dampening) * grad",
+     "the first gradient is counted twice: it becomes the buffer, and is then added to it once more."),
+    ("dampening_on_buffer", "momentum * buf + (1 - dampening) * grad", "(1 - dampening) * momentum * buf + grad",
+     "dampening shrinks the remembered buffer. It is meant for the new gradient."),
+    ("dampening_multiplies", "(1 - dampening) * grad", "dampening * grad",
+     "dampening is used as the share of the gradient that is kept. It is the share that is taken away."),
+    ("dampening_is_lr", "1 - dampening", "1 - lr",
+     "the gradient is dampened by the learning rate. The notes say so, and they are wrong: the two are unrelated."),
+    ("dampening_is_momentum", "1 - dampening", "1 - momentum",
+     "the gradient is dampened by 1 − momentum, as in an average. How much is taken away is said by `dampening`."),
+    ("buffer_without_effect", "lr * buf", "lr * grad",
+     "w moves by the new gradient alone. The buffer is kept, but what is it there for?"),
+]:  # fmt: skip
+    torch_momentum_step.slip(name, before, after, message)
 
 
-def torch_cases(random):
-    lr, momentum, dampening = (round(random.uniform(*r), 2) for r in [(0.05, 0.3), (0.6, 0.95), (0.2, 0.8)])
+@torch_momentum_step.cases
+def _(random):
     first, later = {"buf": None}, {"buf": (-1.0, 1.0)}
+    lr = drawn(random, 0.44, 0.49, 3)
+    hyper = {"momentum": drawn(random, 0.76, 0.88), "dampening": drawn(random, 0.3, 0.42)}
     return [
-        stepping(random, first, {"lr": dropping(lr), "momentum": momentum, "dampening": dampening}),
-        stepping(random, later, {"lr": lr, "momentum": 0.5, "dampening": 0.3}, shapes=((2, 2), ())),
-        stepping(random, first, {"lr": lr, "momentum": momentum, "dampening": 0.0}, shapes=((4,),), dtype="float32"),
+        steps(random, first, {"lr": dropping(lr)} | hyper),
+        steps(random, later, {"lr": dropping(lr)} | hyper, shapes=((2,), ())),
+        single_steps(random, later, {"lr": lr} | hyper),
+        steps(random, first, {"lr": lr} | hyper | {"dampening": 0.0}, shapes=((2, 2), ()), dtype="float32"),
     ]
 
 
-# --- nesterov_step -----------------------------------------------------------------------------------------------
+# --- 4.7 nesterov_step -------------------------------------------------------------------------------------------
 
 
+@exercise(NOTEBOOK, points=3, returns="w delta")
 def nesterov_step(w, grad_fn, delta, lr, alpha):
-    delta = alpha * delta + lr * grad_fn(w - alpha * delta)
-    return w - delta, delta
-
-
-def _at_w(w, grad_fn, delta, lr, alpha):
-    delta = alpha * delta + lr * grad_fn(w)
-    return w - delta, delta
-
-
-def _wrong_side(w, grad_fn, delta, lr, alpha):
-    delta = alpha * delta + lr * grad_fn(w + alpha * delta)
-    return w - delta, delta
-
-
-def _look_ahead_kept(w, grad_fn, delta, lr, alpha):
-    w = w - alpha * delta
-    delta = alpha * delta + lr * grad_fn(w)
-    return w - delta, delta
-
-
-def _alpha_twice(w, grad_fn, delta, lr, alpha):
-    delta = alpha * delta + lr * grad_fn(w - alpha * alpha * delta)
-    return w - delta, delta
-
-
-def _whole_velocity(w, grad_fn, delta, lr, alpha):
-    delta = alpha * delta + lr * grad_fn(w - delta)
-    return w - delta, delta
-
-
-def _alpha_on_step(w, grad_fn, delta, lr, alpha):
-    delta = alpha * delta + lr * grad_fn(w - alpha * delta)
-    return w - alpha * delta, delta
-
-
-def _torch_nesterov(w, grad_fn, delta, lr, alpha):
-    grad = grad_fn(w)
+    ahead = w - alpha * delta
+    grad = grad_fn(ahead)
     delta = alpha * delta + lr * grad
-    return w - (alpha * delta + lr * grad), delta
+    w = w - delta
+    return w, delta
 
 
-def _nesterov_lr_outside(w, grad_fn, delta, lr, alpha):
-    delta = alpha * delta + grad_fn(w - alpha * delta)
-    return w - lr * delta, delta
-
-
-def _nesterov_lost(w, grad_fn, delta, lr, alpha):
-    new = alpha * delta + lr * grad_fn(w - alpha * delta)
-    return w - new, delta
-
-
-def _nesterov_only_w(w, grad_fn, delta, lr, alpha):
-    return w - (alpha * delta + lr * grad_fn(w - alpha * delta))
-
-
-def _velocity_forgets(w, grad_fn, delta, lr, alpha):
-    step = lr * grad_fn(w - alpha * delta)
-    return w - alpha * delta - step, step
-
-
-def _nesterov_swapped(w, grad_fn, delta, lr, alpha):
-    return nesterov_step(w, grad_fn, delta, lr, alpha)[::-1]
-
-
-def _look_ahead_without_memory(w, grad_fn, delta, lr, alpha):
-    delta = lr * grad_fn(w - alpha * delta)
-    return w - delta, delta
-
-
-NESTEROV = (
-    Misconception(
-        "gradient_at_w",
-        "ordinary momentum: the gradient is taken where we stand. Nesterov first looks where the velocity will carry us.",
-        _at_w,
-    ),
-    Misconception(
-        "wrong_side",
-        "the gradient is taken behind us. The velocity is subtracted from w: that tells on which side `ahead` is.",
-        _wrong_side,
-        credit=0.5,
-    ),
-    Misconception(
-        "look_ahead_kept",
-        "the look-ahead point is kept as the new start, so the old velocity moves w twice. It is only a place to look from.",
-        _look_ahead_kept,
-    ),
-    Misconception(
-        "alpha_twice",
-        "α is applied twice on the way to the look-ahead point; the velocity shrinks by α once.",
-        _alpha_twice,
-    ),
-    Misconception(
-        "whole_velocity",
-        "the look-ahead point lies a whole velocity ahead. Only the share α of it survives into this step.",
-        _whole_velocity,
-        credit=0.5,
-    ),
-    Misconception("alpha_on_step", "the finished step is shrunk by α once more before w moves.", _alpha_on_step),
-    Misconception(
-        "torch_form",
-        "the form of torch.optim, which stores the look-ahead point in place of w. A right algorithm, "
-        "but not the one asked for: here w is the point itself.",
-        _torch_nesterov,
-        credit=0.5,
-    ),
-    Misconception("lr_outside", _LR_OUTSIDE, _nesterov_lr_outside, credit=0.5),
-    Misconception("velocity_not_returned", _LOST, _nesterov_lost),
-    Misconception("only_w_returned", _ONE_RESULT, _nesterov_only_w),
-    Misconception(
-        "velocity_forgets",
-        "w moves as it should, but only the gradient's part of the step is returned as the velocity.",
-        _velocity_forgets,
-        credit=0.3,
-    ),
-    Misconception("swapped", "the right two results in the wrong order.", _nesterov_swapped, credit=0.5),
-    Misconception(
-        "no_memory", "the old velocity chooses where to look, but does not move w any more.", _look_ahead_without_memory
-    ),
+AT_W = {"grad_fn(ahead)": "grad_fn(w)"}
+STORED = (
+    "the form of torch.optim, which stores the look-ahead point in place of w. A right algorithm, "
+    "but not the one asked for: here w is the point itself."
+)
+HALF_STORED = (
+    "half of another form: where w is the look-ahead point, the old velocity's look-ahead must be taken back "
+    "before the new one is added. Here w is the point itself, and moves by the velocity alone."
 )
 
+for name, credit, before, after, also, message in [
+    ("gradient_at_w", 0.0, "grad_fn(ahead)", "grad_fn(w)", {},
+     "ordinary momentum: the gradient is taken where we stand. Nesterov first looks where the velocity will carry us."),
+    ("wrong_side", 0.5, "w - alpha * delta", "w + alpha * delta", {},
+     "the gradient is taken behind us. The velocity is subtracted from w: that tells on which side `ahead` is."),
+    ("look_ahead_kept", 0.0, "w = w - delta", "w = ahead - delta", {},
+     "the look-ahead point is kept as the new start, so the old velocity moves w twice. It is only a place to look from."),
+    ("alpha_twice", 0.0, "w - alpha * delta", "w - alpha * alpha * delta", {},
+     "α is applied twice on the way to the look-ahead point; the velocity shrinks by α once."),
+    ("whole_velocity", 0.5, "w - alpha * delta", "w - delta", {},
+     "the look-ahead point lies a whole velocity ahead. Only the share α of it survives into this step."),
+    ("lr_in_look_ahead", 0.0, "w - alpha * delta", "w - lr * alpha * delta", {},
+     "the learning rate shortens the way to the look-ahead point. The velocity is a step: the rate is in it already."),
+    ("gradient_step_ahead", 0.0, "w - alpha * delta", "w - lr * grad_fn(w)", {},
+     "the look-ahead is a step of gradient descent. What is known in advance is another part of the step: the velocity's."),
+    ("gradient_of_velocity", 0.0, "grad_fn(ahead)", "grad_fn(alpha * delta)", {},
+     "the gradient is taken at the velocity. That is a step, not a point: from where does it lead, and to where?"),
+    ("torch_form", 0.5, "w = w - delta", "w = w - (alpha * delta + lr * grad)", AT_W, STORED),
+    ("torch_form_opposite", 0.25, BOTH, "delta = alpha * delta - lr * grad\nw = w + (alpha * delta - lr * grad)", AT_W,
+     "the form that stores the look-ahead point in place of w, with a velocity that is added (so in cs231n). "
+     "Here w is the point itself, and the velocity is subtracted."),
+    ("look_ahead_stored_twice", 0.0, "w = w - delta", "w = w - (alpha * delta + lr * grad)", {},
+     "two look-aheads: the gradient is taken ahead, and then the step looks ahead once more. Each form has one of them."),
+    ("look_ahead_not_taken_back", 0.0, "w = w - delta", "w = w - (1 + alpha) * delta", AT_W, HALF_STORED),
+    ("look_ahead_on_top", 0.0, "w = w - delta", "w = w - (1 + alpha) * delta", {}, HALF_STORED),
+    ("look_ahead_without_alpha", 0.0, BOTH,
+     "old = delta\ndelta = alpha * delta + lr * grad\nw = w - (2 * delta - old)", AT_W,
+     "the form that stores the look-ahead point in w, with 1 where α belongs (2Δ less the old Δ). "
+     "Here w is the point itself, and moves by the velocity alone."),
+    ("lr_outside", 0.5, "lr * grad", "grad", {"w = w - delta": "w = w - lr * delta"}, LR_OUTSIDE),
+    ("lr_outside_of_all", 0.5, "lr * grad", "grad",
+     {"w = w - delta": "w = w - lr * delta", "w - alpha * delta": "w - lr * alpha * delta"}, LR_OUTSIDE),
+    ("negative_velocity", 0.5, "alpha * delta + lr * grad", "alpha * delta - lr * grad",
+     {"w = w - delta": "w = w + delta", "w - alpha * delta": "w + alpha * delta"}, OPPOSITE),
+    ("ema", 0.3, "lr * grad", "(1 - alpha) * grad", {"w = w - delta": "w = w - lr * delta"}, AVERAGE),
+    ("ema_lr_inside", 0.3, "lr * grad", "(1 - alpha) * lr * grad", {}, AVERAGE),
+    ("sign", 0.0, "w = w - delta", "w = w + delta", {}, UPHILL),
+    ("extra_step", 0.0, "w = w - delta", "w = w - delta - lr * grad", {},
+     "the gradient is used twice: inside the velocity and once more by itself."),
+    ("velocity_not_returned", 0.0, BOTH, "new = alpha * delta + lr * grad\nw = w - new", {}, LOST),
+    ("velocity_forgets", 0.3, "return w, delta", "return w, lr * grad", {},
+     "w moves as it should, but only the gradient's part of the step is returned as the velocity."),
+    ("swapped", 0.5, "return w, delta", "return delta, w", {}, EXCHANGED),
+]:  # fmt: skip
+    nesterov_step.slip(name, before, after, message, also=also, credit=credit)
 
-def nesterov_cases(random):
-    lr, alpha = round(random.uniform(0.05, 0.3), 2), round(random.uniform(0.6, 0.95), 2)
-    moving = {"delta": (-0.5, 0.5)}
-    return [
-        stepping(random, moving, {"lr": dropping(lr), "alpha": alpha}, gradient="function"),
-        stepping(
-            random, {"delta": 0.0}, {"lr": lr, "alpha": 0.8}, ((2, 2), (2,)), dtype="float32", gradient="function"
-        ),
-        stepping(random, moving, {"lr": lr, "alpha": 0.99}, ((), (4,)), gradient="function"),
-    ]
+
+@nesterov_step.cases
+def _(random):
+    return velocity_cases(random, "function")
 
 
-# --- spectral_radius, best_momentum, effective_learning_rate -----------------------------------------------------
+# --- 4.5 spectral_radius -----------------------------------------------------------------------------------------
 
 
-def _eigenvalues(lr, alpha, curvature):
-    """Of one step of momentum on ½hw²: the roots of z² − (1 + α − ηh) z + α."""
-    half = (1 + alpha - lr * curvature) / 2
-    root = complex(half * half - alpha) ** 0.5
-    return half + root, half - root
-
-
+@exercise(NOTEBOOK, points=3, rtol=1e-4)
 def spectral_radius(lr, alpha, curvature):
-    return max(abs(z) for z in _eigenvalues(lr, alpha, curvature))
+    lr_h = lr * curvature
+    matrix = torch.tensor([[1 - lr_h, -alpha], [lr_h, alpha]], dtype=torch.float64)
+    eigenvalues = torch.linalg.eigvals(matrix)
+    lengths = eigenvalues.abs()
+    return lengths.max()
 
 
-def radius_cases(random):
-    # For each α one ηh in the oscillating region, one below it, one above, one that diverges; never near a double root,
-    # where a float32 eigenvalue is only good to 3 digits.
-    rows = []
-    for alpha in (0.0, round(random.uniform(0.3, 0.6), 2), round(random.uniform(0.8, 0.95), 2)):
-        low, high = (1 - math.sqrt(alpha)) ** 2, (1 + math.sqrt(alpha)) ** 2
-        spots = [0.5 * low, 0.5 * (low + high), high + 0.3 * (2 * (1 + alpha) - high), 2 * (1 + alpha) * 1.2]
-        for spot in spots if alpha else (0.5, 1.6, 2.5):
-            curvature = random.choice([0.5, 2.0, 5.0])
-            rows.append({"lr": round(spot / curvature, 4), "alpha": alpha, "curvature": curvature})
-    return [{"args": row, "text": ", ".join(f"{k}={v}" for k, v in row.items())} for row in rows]
+LENGTHS = "lengths = eigenvalues.abs()"
+PARTS_ADDED = (
+    "real and imaginary part are added up, which a root of |b² − 4α| does, too. "
+    "A complex number's length is another thing: how long is the arrow from zero to (3, 4)?"
+)
+ONE_ROOT = "only one of the two eigenvalues, + or −. Which is the longer one changes with ηh."
+
+for name, credit, before, after, message in [
+    ("real_part", 0.0, LENGTHS, "lengths = eigenvalues.real.abs()",
+     "the real part of an eigenvalue. Where the eigenvalues are complex, how far they are from zero counts: their length."),
+    ("largest_real_part", 0.0, LENGTHS, "lengths = eigenvalues.real",
+     "the eigenvalue furthest to the right. One of −1.3 diverges too: the length counts, not the sign."),
+    ("sum_of_parts", 0.0, LENGTHS, "lengths = eigenvalues.real.abs() + eigenvalues.imag.abs()", PARTS_ADDED),
+    ("larger_part", 0.0, LENGTHS, "lengths = torch.maximum(eigenvalues.real.abs(), eigenvalues.imag.abs())",
+     "the larger of real and imaginary part. A length is made of both: how long is the arrow from zero to (3, 4)?"),
+    ("smallest", 0.0, "lengths.max()", "lengths.min()",
+     "the smaller of the two eigenvalues. In the long run the slowest part of the error is what is left."),
+    ("square_of_length", 0.0, LENGTHS, "lengths = eigenvalues.abs() ** 2",
+     "the square of the length: real² + imaginary², and the root of it still to come."),
+    ("first_only", 0.0, "lengths.max()", "lengths[0]", ONE_ROOT),
+    ("second_only", 0.0, "lengths.max()", "lengths[1]", ONE_ROOT),
+    ("gradient_descent", 0.0, "lengths.max()", "abs(1 - lr_h)",
+     "the factor of gradient descent, |1 − ηh|. With a velocity there are two numbers to follow, and a 2×2 matrix."),
+    ("sqrt_alpha", 0.3, "lengths.max()", "math.sqrt(alpha)",
+     "√α everywhere. That holds where the eigenvalues are complex; elsewhere they are real and one is larger."),
+    ("determinant", 0.0, "lengths.max()", "alpha", "the product of the two eigenvalues, which is the determinant."),
+    ("symmetric_solver", 0.0, "torch.linalg.eigvals(matrix)", "torch.linalg.eigvalsh(matrix)",
+     "the eigenvalues of another matrix: a solver for symmetric ones (eigh) reads only one half of this one, "
+     "which is not symmetric."),
+    ("largest_singular_value", 0.0, "torch.linalg.eigvals(matrix)", "torch.linalg.svdvals(matrix)",
+     "the largest singular value (a matrix norm). One step can stretch by that much; what remains in the long "
+     "run is governed by the eigenvalues."),
+    ("wrong_sign_off_the_diagonal", 0.0, "-alpha", "alpha",
+     "one sign off the diagonal is wrong. The gradient adds to the velocity, and the velocity is taken away from w."),
+]:  # fmt: skip
+    spectral_radius.slip(name, before, after, message, credit=credit)
 
 
+def longest(b, under_root):
+    """The longer of (b ± √…)/2: who solves the quadratic equation, b = 1 + α − ηh, goes wrong in other places."""
+    root = complex(under_root) ** 0.5
+    return max(abs(b + root), abs(b - root)) / 2
+
+
+for name, message, wrong in [
+    ("four_forgotten", "the quadratic formula with b² − α under the root: the factor 4 is missing.",
+     lambda b, alpha: longest(b, b * b - alpha)),
+    ("plus_under_root", "the quadratic formula with a plus under the root. Then no eigenvalue would ever be complex.",
+     lambda b, alpha: longest(b, b * b + 4 * alpha)),
+    ("half_forgotten", "twice the eigenvalues: the quadratic formula divides by 2.",
+     lambda b, alpha: 2 * longest(b, b * b - 4 * alpha)),
+    ("only_root_halved", "only the root is divided by 2, and b is not. Are there brackets around the sum?",
+     lambda b, alpha: longest(2 * b, b * b - 4 * alpha)),
+    ("plus_only", ONE_ROOT, lambda b, alpha: abs(b + complex(b * b - 4 * alpha) ** 0.5) / 2),
+    ("minus_only", ONE_ROOT, lambda b, alpha: abs(b - complex(b * b - 4 * alpha) ** 0.5) / 2),
+]:  # fmt: skip
+    spectral_radius.mistake(
+        lambda lr, alpha, curvature, wrong=wrong: wrong(1 + alpha - lr * curvature, alpha), name=name, message=message
+    )
+
+spectral_radius.reword(
+    "`eigenvalues` is returned, not what is made of it.",
+    "an eigenvalue, which is a complex number, comes back. What is asked for is its length.",
+)
+spectral_radius.equivalent("`lr` and `curvature` are exchanged everywhere.", "they are multiplied")
+spectral_radius.equivalent("`dtype` is not given in the line that makes `matrix`.", "single precision is enough here")
+
+
+@spectral_radius.cases
+def _(random):
+    # Never near a double root, where a float32 eigenvalue is only good to 3 digits; lr differs from α and 1 − α.
+    spots = [(0.0, random.uniform(0.3, 0.7)), (0.0, random.uniform(1.4, 1.8)), (0.0, 2.5)]
+    for alpha in (drawn(random, 0.82, 0.88), drawn(random, 0.32, 0.48)):
+        low, high = (1 - math.sqrt(alpha)) ** 2, (1 + math.sqrt(alpha)) ** 2  # complex eigenvalues between them,
+        shares = random.uniform(0.1, 0.2), random.uniform(0.7, 0.85)  # with a real part of either sign
+        spots += [(alpha, low + share * (high - low)) for share in shares]
+        spots.append((alpha, 2.4 * (1 + alpha)))  # diverges
+    spots.append((alpha, 0.7 * high + 0.6 * (1 + alpha)))  # jumps to and fro, and converges
+    rows = [(drawn(random, 0.21, 0.29), *spot) for spot in spots]
+    rows.append((drawn(random, 0.03, 0.04, 3), alpha, random.uniform(0.5, 0.8) * low))  # creeps
+    return [case(lr=lr, alpha=alpha, curvature=round(spot / lr, 2)) for lr, alpha, spot in rows]
+
+
+# --- 4.4 best_momentum -------------------------------------------------------------------------------------------
+
+
+@exercise(NOTEBOOK, points=2, rtol=1e-5)
 def best_momentum(kappa):
-    return ((math.sqrt(kappa) - 1) / (math.sqrt(kappa) + 1)) ** 2
+    root = math.sqrt(kappa)
+    ratio = (root - 1) / (root + 1)
+    return ratio**2
 
 
-def kappa_cases(random):
-    return [
-        {"args": {"kappa": k}, "text": f"kappa={k}"}
-        for k in [100.0, 1.0, *(round(random.uniform(2, 900), 1) for _ in range(3))]
-    ]
+RATIO = "(root - 1) / (root + 1)"
+KAPPA = "κ where √κ belongs: (κ − 1)/(κ + 1) is the best that gradient descent without momentum can do."
+
+best_momentum.slip(
+    "not_squared", "ratio**2", "ratio",
+    "the best rate of convergence, √α. The momentum that gives this rate is its square.", credit=0.5,
+)  # fmt: skip
+
+for name, before, after, also, message in [
+    ("kappa_for_root", "math.sqrt(kappa)", "kappa", {}, KAPPA),
+    ("gradient_descent_rate", "math.sqrt(kappa)", "kappa", {"ratio**2": "ratio"}, KAPPA),
+    ("half_of_kappa", "math.sqrt(kappa)", "kappa**1 / 2", {},
+     "κ/2 where √κ belongs. A power comes before a division: what does `** 1/2` do?"),
+    ("inverse", RATIO, "(root + 1) / (root - 1)", {},
+     "numerator and denominator exchanged: a momentum above 1 would speed up for ever."),
+    ("square_below_only", RATIO, "(root - 1) / (root + 1) ** 2", {"ratio**2": "ratio"},
+     "only the lower part is squared: a power comes before a division. The square is one of the whole fraction."),
+    ("square_above_only", RATIO, "(root - 1) ** 2 / (root + 1)", {"ratio**2": "ratio"},
+     "only the upper part is squared. The square is one of the whole fraction."),
+    ("no_brackets", RATIO, "root - 1 / root + 1", {},
+     "a division comes before sums: without brackets only 1/√κ is a fraction here."),
+    ("root_of_difference", RATIO, "math.sqrt(kappa - 1) / math.sqrt(kappa + 1)", {"ratio**2": "ratio"},
+     "the 1 stands under the roots. They are of κ alone."),
+    ("rate_of_momentum", RATIO, "2 / (root + 1)", {},
+     "Polyak's best learning rate, for h from 1 to κ. The momentum belongs to it, and has another numerator."),
+    ("what_is_lost", "ratio**2", "1 - ratio**2", {},
+     "the friction, 1 − α. With a large κ, should a step keep much of the velocity, or little?"),
+]:  # fmt: skip
+    best_momentum.slip(name, before, after, message, also=also)
+
+best_momentum.equivalent("the difference is the wrong way round in the line that makes `ratio`.", "it is squared")
 
 
-def rate_cases(random):
-    rows = [
-        (0.1, 0.9),
-        (0.5, 0.0),
-        *((round(random.uniform(0.01, 1), 3), round(random.uniform(0.3, 0.99), 2)) for _ in range(3)),
-    ]
-    return [{"args": {"lr": lr, "alpha": a}, "text": f"lr={lr}, alpha={a}"} for lr, a in rows]
+@best_momentum.cases
+def _(random):
+    ranges = [(2.2, 8.8), (17, 99), (110, 900)]
+    by_hand = random.choice([9.0, 16.0, 36.0, 49.0])
+    return [case(kappa=k) for k in (by_hand, *(drawn(random, *r, 1) for r in ranges), 1.0)]
 
 
-EXERCISES = [
-    Exercise(
-        "momentum_step",
-        NOTEBOOK,
-        points=3,
-        observer="steps",
-        settings={"arguments": ["w", "grad", "delta", "lr", "alpha"], "returns": ["w", "delta"]},
-        cases=momentum_cases,
-        reference=momentum_step,
-        misconceptions=MOMENTUM,
-        rtol=1e-5,
-    ),
-    Exercise(
-        "velocity_weights",
-        NOTEBOOK,
-        points=2,
-        observer="values",
-        settings={"arguments": ["alpha", "steps"]},
-        cases=weights_cases,
-        reference=velocity_weights,
-        rtol=1e-5,
-        misconceptions=(
-            Misconception(
-                "ema",
-                "the weights of an average, which add up to 1. The velocity is a sum: the newest gradient has weight 1.",
-                lambda alpha, steps: (1 - alpha) * velocity_weights(alpha, steps),
-                credit=0.3,
-            ),
-            Misconception(
-                "newest_first",
-                "the right weights, newest gradient first. The oldest is asked for first.",
-                lambda alpha, steps: _powers(alpha, 0, steps),
-                credit=0.5,
-            ),
-            Misconception(
-                "off_by_one",
-                "one factor of α too many everywhere: the newest gradient has not been through any shrinking yet.",
-                lambda alpha, steps: _powers(alpha, 1, steps + 1).flip(0),
-            ),
-            Misconception(
-                "off_by_one_newest_first",
-                "newest gradient first, and one factor of α too many everywhere.",
-                lambda alpha, steps: _powers(alpha, 1, steps + 1),
-            ),
-            Misconception(
-                "too_many",
-                "one weight too many: after `steps` steps there are as many gradients as steps.",
-                lambda alpha, steps: _powers(alpha, 0, steps + 1).flip(0),
-            ),
-            Misconception(
-                "running_sum",
-                "running totals of the weights, not the weights themselves.",
-                lambda alpha, steps: _powers(alpha, 0, steps).cumsum(0),
-            ),
-            Misconception(
-                "normalised",
-                "weights scaled to add up to 1. The velocity is a sum, not an average.",
-                lambda alpha, steps: velocity_weights(alpha, steps) / velocity_weights(alpha, steps).sum(),
-                credit=0.3,
-            ),
-        ),
-    ),
-    Exercise(
-        "torch_momentum_step",
-        NOTEBOOK,
-        points=3,
-        observer="steps",
-        settings={"arguments": ["w", "grad", "buf", "lr", "momentum", "dampening"], "returns": ["w", "buf"]},
-        cases=torch_cases,
-        reference=torch_momentum_step,
-        misconceptions=TORCH,
-        rtol=1e-5,
-    ),
-    Exercise(
-        "nesterov_step",
-        NOTEBOOK,
-        points=3,
-        observer="steps",
-        settings={"arguments": ["w", "grad_fn", "delta", "lr", "alpha"], "returns": ["w", "delta"]},
-        cases=nesterov_cases,
-        reference=nesterov_step,
-        misconceptions=NESTEROV,
-        rtol=1e-5,
-    ),
-    Exercise(
-        "spectral_radius",
-        NOTEBOOK,
-        points=3,
-        observer="values",
-        settings={"arguments": ["lr", "alpha", "curvature"]},
-        cases=radius_cases,
-        reference=spectral_radius,
-        rtol=1e-4,
-        misconceptions=(
-            Misconception(
-                "real_part",
-                "the real part of an eigenvalue. Where the eigenvalues are complex, how far they are from zero counts: "
-                "their length.",
-                lambda lr, alpha, curvature: max(abs(z.real) for z in _eigenvalues(lr, alpha, curvature)),
-            ),
-            Misconception(
-                "largest_real_part",
-                "the eigenvalue furthest to the right. One of −1.3 diverges too: the length counts, not the sign.",
-                lambda lr, alpha, curvature: max(z.real for z in _eigenvalues(lr, alpha, curvature)),
-            ),
-            Misconception(
-                "smallest",
-                "the smaller of the two eigenvalues. In the long run the slowest part of the error is what is left.",
-                lambda lr, alpha, curvature: min(abs(z) for z in _eigenvalues(lr, alpha, curvature)),
-            ),
-            Misconception(
-                "gradient_descent",
-                "the factor of gradient descent, |1 − ηh|. With a velocity there are two numbers to follow, and a 2×2 matrix.",
-                lambda lr, alpha, curvature: abs(1 - lr * curvature),
-            ),
-            Misconception(
-                "sqrt_alpha",
-                "√α everywhere. That holds where the eigenvalues are complex; elsewhere they are real and one is larger.",
-                lambda lr, alpha, curvature: math.sqrt(alpha),
-                credit=0.3,
-            ),
-            Misconception(
-                "symmetric_solver",
-                "the eigenvalues of another matrix: a solver for symmetric ones (eigh) reads only one half of this one, "
-                "which is not symmetric.",
-                lambda lr, alpha, curvature: (
-                    torch.linalg.eigvalsh(
-                        torch.tensor([[1 - lr * curvature, -alpha], [lr * curvature, alpha]], dtype=torch.float64)
-                    )
-                    .abs()
-                    .max()
-                ),
-            ),
-            Misconception(
-                "determinant",
-                "the product of the two eigenvalues, which is the determinant.",
-                lambda lr, alpha, curvature: alpha,
-            ),
-            Misconception(
-                "largest_singular_value",
-                "the largest singular value (a matrix norm). One step can stretch by that much; what remains in the long "
-                "run is governed by the eigenvalues.",
-                lambda lr, alpha, curvature: float(
-                    torch.linalg.matrix_norm(
-                        torch.tensor([[1 - lr * curvature, -alpha], [lr * curvature, alpha]], dtype=torch.float64), 2
-                    )
-                ),
-            ),
-        ),
-    ),
-    Exercise(
-        "best_momentum",
-        NOTEBOOK,
-        points=2,
-        observer="values",
-        settings={"arguments": ["kappa"]},
-        cases=kappa_cases,
-        reference=best_momentum,
-        rtol=1e-5,
-        misconceptions=(
-            Misconception(
-                "not_squared",
-                "the best *rate of convergence*, √α. The momentum that gives this rate is its square.",
-                lambda kappa: (math.sqrt(kappa) - 1) / (math.sqrt(kappa) + 1),
-                credit=0.5,
-            ),
-            Misconception(
-                "kappa_for_root",
-                "κ where √κ belongs: (κ − 1)/(κ + 1) is the best that gradient descent without momentum can do.",
-                lambda kappa: ((kappa - 1) / (kappa + 1)) ** 2,
-            ),
-            Misconception(
-                "gradient_descent_rate",
-                "κ where √κ belongs: (κ − 1)/(κ + 1) is the best that gradient descent without momentum can do.",
-                lambda kappa: (kappa - 1) / (kappa + 1),
-            ),
-            Misconception(
-                "inverse",
-                "numerator and denominator exchanged: a momentum above 1 would speed up for ever.",
-                lambda kappa: ((math.sqrt(kappa) + 1) / (math.sqrt(kappa) - 1)) ** 2,
-            ),
-        ),
-    ),
-    Exercise(
-        "effective_learning_rate",
-        NOTEBOOK,
-        points=1,
-        observer="values",
-        settings={"arguments": ["lr", "alpha"]},
-        cases=rate_cases,
-        reference=lambda lr, alpha: lr / (1 - alpha),
-        rtol=1e-5,
-        misconceptions=(
-            Misconception(
-                "multiplied",
-                "a rate that shrinks with α. A velocity that remembers more takes longer steps.",
-                lambda lr, alpha: lr * (1 - alpha),
-            ),
-            Misconception(
-                "over_alpha",
-                "a division by α itself. What matters is what the friction, 1 − α, takes away in each step.",
-                lambda lr, alpha: lr / alpha,
-            ),
-            Misconception(
-                "only_the_momentum_part",
-                "a product with α: a smaller rate. With α = 0 nothing would move.",
-                lambda lr, alpha: lr * alpha,
-            ),
-            Misconception(
-                "upside_down", "the right two numbers, divided the wrong way round.", lambda lr, alpha: (1 - alpha) / lr
-            ),
-            Misconception(
-                "one_step_back",
-                "only one step of memory. The velocity remembers all of them: add up 1 + α + α² + …",
-                lambda lr, alpha: lr * (1 + alpha),
-                credit=0.3,
-            ),
-            Misconception(
-                "unchanged", "the learning rate as it was given: momentum makes it larger.", lambda lr, alpha: lr
-            ),
-        ),
-    ),
-]
+# --- 4.6 effective_learning_rate ---------------------------------------------------------------------------------
+
+
+@exercise(NOTEBOOK, points=1, rtol=1e-5)
+def effective_learning_rate(lr, alpha):
+    return lr / (1 - alpha)
+
+
+effective_learning_rate.slip(
+    "one_step_back", "lr / (1 - alpha)", "lr * (1 + alpha)",
+    "only one step of memory. The velocity remembers all of them: add up 1 + α + α² + …", credit=0.3,
+)  # fmt: skip
+
+for name, after, message in [
+    ("brackets_missing", "lr / 1 - alpha",
+     "brackets are missing: a division comes before a difference, so lr is divided by 1, and α taken away."),
+    ("multiplied", "lr * (1 - alpha)",
+     "a rate that shrinks with α. A velocity that remembers more takes longer steps."),
+    ("over_alpha", "lr / alpha",
+     "a division by α itself. What matters is what the friction, 1 − α, takes away in each step."),
+    ("over_one_plus_alpha", "lr / (1 + alpha)",
+     "what is left of a gradient that changes its sign in each step. One that keeps its sign adds up."),
+    ("only_the_momentum_part", "lr * alpha", "a product with α: a smaller rate. With α = 0 nothing would move."),
+    ("upside_down", "(1 - alpha) / lr", "the right two numbers, divided the wrong way round."),
+    ("in_units_of_rate", "1 / (1 - alpha)",
+     "how many times longer the steps get. The rate itself is that number times another."),
+    ("without_newest", "lr * alpha / (1 - alpha)",
+     "what the past gradients add: α + α² + … The newest counts too, with weight 1."),
+    ("unchanged", "lr", "the learning rate as it was given: momentum makes it larger."),
+]:  # fmt: skip
+    effective_learning_rate.slip(name, "lr / (1 - alpha)", after, message)
+
+
+@effective_learning_rate.cases
+def _(random):
+    rows = [(0.3, 0.75), (drawn(random, 0.05, 0.09, 3), drawn(random, 0.81, 0.88)), (0.2, 0.0)]
+    rows.insert(1, (drawn(random, 0.21, 0.29, 3), drawn(random, 0.4, 0.6)))
+    return [case(lr=lr, alpha=alpha) for lr, alpha in rows]

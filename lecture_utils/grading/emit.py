@@ -15,18 +15,18 @@ from typing import Any
 
 from IPython.display import display
 
-from lecture_utils.checks.observers import TIME_LIMIT, observe
-from lecture_utils.checks.resume import load_run, save_run
+from lecture_utils.checks.observers import TIME_LIMIT, from_json, perform
+from lecture_utils.checks.observers.resume import load_run, save_run
 from lecture_utils.checks.traces import Problem, encode
 
 MIME = "application/vnd.lecture-utils.observed+json"
 
 
 def emit(answer: Callable[[], tuple], job: str) -> None:
-    """Display what is observed as one JSON text. ``job`` is JSON, too: nonce, observer, cases, settings."""
+    """Display what is observed as one JSON text. ``job`` is JSON, too: nonce, observer and cases; of a question the nonce alone."""
     job = json.loads(job)
     try:
-        record = _KINDS.get(job["observer"], _traces)(answer(), job)
+        record = (_raw if "observer" in job else _value)(answer(), job)
     except NameError as error:
         why = "Its cell ended with an error above, or it is spelled in another way there."
         record = {"failed": f"There is no {error.name or 'such name'} in the notebook. {why}"}
@@ -35,11 +35,13 @@ def emit(answer: Callable[[], tuple], job: str) -> None:
     display({MIME: json.dumps({"nonce": job["nonce"], **record})}, raw=True)
 
 
-def _traces(functions: tuple, job: dict) -> dict[str, Any]:
+def _raw(functions: tuple, job: dict) -> dict[str, Any]:
+    if "turn" in job:
+        return _checkpoints(functions, job)
     value = functions[0] if len(functions) == 1 else functions
-    if job["observer"] != "answer" and not all(map(callable, functions)):
+    if not all(map(callable, functions)):
         return {"failed": f"A function is wanted, this is a {type(value).__name__}."}
-    traces = observe(value, job["observer"], job["cases"], job["settings"], TIME_LIMIT)
+    traces = perform(value, from_json(job["observer"]), job["cases"], TIME_LIMIT)
     return {"traces": [encode(trace, text=True) for trace in traces]}
 
 
@@ -63,8 +65,5 @@ def _checkpoints(functions: tuple, job: dict) -> dict[str, Any]:
                 save_run(functions[0], str(path), case)
                 results.append(base64.b64encode(path.read_bytes()).decode())
             except Problem as problem:
-                results.append({"problem": [problem.kind, str(problem), problem.place]})
+                results.append({"problem": [*problem.end(), str(problem)]})
     return {"results": results}
-
-
-_KINDS = {"resume": _checkpoints, "question": _value}

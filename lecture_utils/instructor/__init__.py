@@ -1,0 +1,1 @@
+"""What never leaves the instructor's machine: nothing that students get imports it."""
