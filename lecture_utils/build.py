@@ -23,7 +23,7 @@ from traitlets.config import Config
 from lecture_utils import practice, questions
 from lecture_utils.environment import ASSIGNMENT, NOTEBOOKS, ROOT, SOLUTIONS, SOURCE, CourseError, sources, tools
 from lecture_utils.instructor.authoring.exercise import Exercise
-from lecture_utils.instructor.authoring.files import Files, files, stale
+from lecture_utils.instructor.authoring.files import Files, exam_text, files, stale
 from lecture_utils.instructor.authoring.record import load_rubrics
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -110,7 +110,7 @@ def exam(folder: Path) -> None:
         _release(Path(made), database=False)
         notebook = nbformat.read(Path(made) / ASSIGNMENT / f"{name}.ipynb", as_version=4)
     practice.leave_out_notes(notebook)
-    for file, text in ((f"{name}.ipynb", _text(notebook)), ("checks.json", files(asked, exam=True).text)):
+    for file, text in ((f"{name}.ipynb", _text(notebook)), ("checks.json", exam_text(asked))):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / file).write_text(text, encoding="utf-8")
         print(f"wrote    {folder / file}")

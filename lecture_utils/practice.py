@@ -69,7 +69,7 @@ def _question_cells(topic: str) -> list[NotebookNode]:
             check = f"check({q.id})"
             cells.append(new_code_cell(_stub(q), metadata=_graded(q, f"{q.id}-answer", solution=True)))
         else:
-            cells.append(new_code_cell(_answer_source(q)))
+            cells.append(new_code_cell(_answer_source(q), metadata={"tags": ["raises-exception"]}))
         cells.append(new_code_cell(check, metadata=_graded(q, q.id)))
     return cells
 
@@ -77,7 +77,7 @@ def _question_cells(topic: str) -> list[NotebookNode]:
 def _graded(q: Question, name: str, solution: bool = False) -> dict[str, Any]:
     about = {"grade": not solution, "grade_id": name, "locked": not solution, "schema_version": 3, "task": False}
     about |= {"solution": True} if solution else {"solution": False, "points": q.points}
-    return {"nbgrader": about} | ({} if solution else {"tags": ["raises-exception"]})
+    return {"nbgrader": about, "tags": ["raises-exception"]}  # Run All goes on, whatever stands in an answer
 
 
 def _stub(q: Question) -> str:

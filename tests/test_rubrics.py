@@ -6,7 +6,7 @@ import random
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, zip_longest
 from random import Random
 
 import numpy as np
@@ -21,7 +21,7 @@ from lecture_utils.checks.judge import compare
 from lecture_utils.checks.observers import Steps, observe, perform
 from lecture_utils.checks.recorded import find_exercise, load
 from lecture_utils.checks.sketch import close as sketch_close
-from lecture_utils.checks.traces import close, encode, same, tolerances
+from lecture_utils.checks.traces import Kind, Trace, close, encode, same, tolerances
 from lecture_utils.environment import CourseError
 from lecture_utils.instructor.authoring.cases import case
 from lecture_utils.instructor.authoring.exercise import Exercise, exercise
@@ -70,7 +70,7 @@ def test_what_is_recorded_can_be_made_again(name, records, checks_file):
     rows = dict(zip(map(tuple, kept.tables.which.tolist()), kept.tables.pairs, strict=True))
     pairs = [p for p in _pairs(again) if p[2] is None and (p[0], p[1]) in rows]
     for a, b, _, edit in random.Random(1).sample(pairs, min(15, len(pairs))):
-        whole = _exact_sketch(EXERCISES[name], EXERCISES[name].changed(edit), again.cases)
+        whole = _exact_sketch(EXERCISES[name], EXERCISES[name].changed(edit), again.cases).whole
         assert sketch_close(rows[a, b], whole), (again.slips[a].name, again.slips[b].name)
 
 
@@ -212,58 +212,76 @@ class Measure:
         self.told = {what: self.named(edit) for what, edit in self.edits.items()}
 
     def named(self, edit):
-        """The slips that a wrong answer is told; None where it passes."""
-        finding = compare(
-            self.recorded,
-            perform(self.exercise.changed(edit), self.exercise.observer, self.recorded.data["cases"], 2.0),
-        )
+        """What a wrong answer is told, as (slip, the result that it is told of); None where it passes."""
+        cases = self.recorded.data["cases"]
+        raw = perform(self.exercise.changed(edit), self.exercise.observer, cases, 2.0)
+        finding = compare(self.recorded, raw)
         if finding.case is None:
             return None
-        return [self.recorded.slips[k].name for k in finding.named.slips] if finding.named else []
+        found = finding.named
+        if found is None:
+            problem = raw[0].problem  # a wrong number of results, None, a tensor: each has a sentence that says so
+            return [(problem.kind, "")] if problem and problem.kind != Kind.CRASHED else []
+        return list(zip_longest([self.recorded.slips[k].name for k in found.slips], found.results, fillvalue=""))
 
-    def is_so(self, names, edit):
-        """Whether who makes the named slips does the same as the answer, on other numbers than the visible ones."""
+    def is_so(self, told, edit, known=frozenset()):
+        """Whether each named slip was made, or does the same on other numbers than the visible ones.
+
+        The same in all that comes back; where a result was looked at alone, the same in that.
+        """
+        if all(name in known or name not in self.slips for name, _ in told):
+            return True
+        if any(result for _, result in told):
+            return all(name in known or self.alike([name], edit, result) for name, result in told)
+        return self.alike([name for name, _ in told], edit)
+
+    def alike(self, names, edit, result=""):
         slips = [self.slips[n] for n in names]
         if len(slips) > 1 and not all(s.edit for s in slips):
             return False
-        answer = (
-            self.exercise.answer(slips[0])
-            if len(slips) == 1
-            else self.exercise.changed({k: v for s in slips for k, v in s.edit.items()})
+        combined = {k: v for s in slips if s.edit for k, v in s.edit.items()}
+        answers = (
+            self.exercise.answer(slips[0]) if len(slips) == 1 else self.exercise.changed(combined),
+            self.exercise.changed(edit),
         )
         for seed in range(3):
             cases = json.loads(json.dumps(self.exercise.draw(Random(f"another {seed}"))))
-            one, other = (see(self.exercise, a, cases)[0] for a in (answer, self.exercise.changed(edit)))
+            one, other = (see(self.exercise, answer, cases)[0] for answer in answers)
+            if result:
+                one, other = (
+                    [Trace([e for e in t.entries if e.name == result and e.step == 1]) for t in seen]
+                    for seen in (one, other)
+                )
             if not all(same(a, b, 1e-5) for a, b in zip(one, other, strict=True)):
                 return False
         return True
 
     def alone(self, rate):
         for what, edit in self.edits.items():
-            names = self.told[what]
-            assert names is not None, f"{self.name}: {what} passes"
+            told = self.told[what]
+            assert told is not None, f"{self.name}: {what} passes"
             rate.tried += 1
-            rate.named += bool(names)
-            if names and not self.is_so(names, edit):
-                rate.untrue.append((self.name, what, names))
+            rate.named += bool(told)
+            if not self.is_so(told, edit):
+                rate.untrue.append((self.name, what, told))
 
     def together(self, size, rate, most):
         """``size`` slips at once; three only in the three results of a rule."""
-        chosen = [c for c in combinations(self.edits, size) if self.apart(c)]
+        ends = {w for w, told in self.told.items() if any(name not in self.slips for name, _ in told)}
+        chosen = [c for c in combinations(self.edits, size) if self.apart(c) and not ends & set(c)]
         if size == 3:
             chosen = [c for c in chosen if len({self.result(w) for w in c}) == 3]
         random.Random(5).shuffle(chosen)
         for whats in chosen[:most]:
             edit = {k: v for what in whats for k, v in self.edits[what].items()}
-            names = self.named(edit)
-            if names is None or len({self.effect(w) for w in whats}) < size:
+            told = self.named(edit)
+            if told is None or len({self.effect(w) for w in whats}) < size:
                 continue  # one undoes the other
-            known = {n for what in whats for n in self.told[what]}
-            so = set(names) <= known or (names and self.is_so(names, edit))
+            so = self.is_so(told, edit, {name for what in whats for name, _ in self.told[what]})
             rate.tried += 1
-            rate.named += bool(names) and bool(so) and (len(names) >= size or self.is_so(names, edit))
+            rate.named += so and (len(told) >= size or (bool(told) and not told[0][1]))
             if not so:
-                rate.untrue.append((self.name, whats, names))
+                rate.untrue.append((self.name, whats, told))
 
     def apart(self, whats):
         """Whether the slips change different places, none inside of another."""

@@ -109,7 +109,7 @@ def test_a_wrong_rule_is_told_what_it_looks_like_and_a_right_one_passes(page):
     write_cell(page, "def momentum_step", RIGHT)
     run_cell(page, "def momentum_step")
     run_cell(page, "check(momentum_step)")
-    expect(output).to_contain_text("✔ momentum_step")
+    expect(output).to_contain_text("✔ 4.1 momentum_step")
     expect(output).not_to_contain_text("This looks like")
 
 

@@ -97,6 +97,8 @@ def explain(recorded: Recorded, finding: Finding) -> Verdict:
         for slip in slips:
             credit *= 0.0 if named.rest else slip.credit
         text = in_words([s.message for s in slips], named)
+        if problem and problem.kind in (Kind.NONFINITE, Kind.SHAPE) and named.rest:
+            text = f"{text}\n{problem}"
         return Verdict(name, False, Kind.MISCONCEPTION, round(credit, 4), headline, text, names, **shown)
     if problem:
         return Verdict(name, False, problem.kind, 0.0, headline, str(problem), None, **shown)
@@ -157,9 +159,10 @@ def _headline(finding: Finding) -> str:
     if i is None or i >= len(entries):
         return "something is missing"
     first = entries[i]
-    if not first.place.startswith("step "):
+    if not first.step:
         return f"{finding.agreeing} of {finding.total} cases agree"
-    told = "step 1 differs" if first.step == 1 else f"step {first.step - 1} agrees, step {first.step} does not"
+    before = next((e.place for e in reversed(entries[:i]) if e.step < first.step), None)
+    told = f"{before} agrees, {first.place} does not" if before else f"{first.place} differs"
     return told + _right_and_wrong(finding, first.place)
 
 

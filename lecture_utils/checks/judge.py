@@ -66,7 +66,7 @@ def name_mistakes(recorded: Recorded, raw: list[Trace], seen: list[Trace]) -> Na
     observer, cases = recorded.observer, recorded.data["cases"]
     answer = sketch(raw, seen, observer, cases)
     right = sketch(recorded.reference, recorded.reference, observer, cases)
-    return look_up(answer, right, recorded.tables, observer)
+    return look_up(answer, right, recorded.tables, observer, cases)
 
 
 def difference(

@@ -77,7 +77,7 @@ def _fail(text: str) -> None:
 
 def pointing_to(unfinished: list[str], verdict: Verdict) -> Verdict:
     """The verdict on an exercise that may call others, when some of those are ``unfinished``: the mistake may be there."""
-    if not unfinished or verdict.passed or verdict.kind in (Kind.MISCONCEPTION, Kind.NOT_WRITTEN):
+    if not unfinished or verdict.passed or verdict.kind == Kind.NOT_WRITTEN:
         return verdict
     text = (
         f"If it calls your `{unfinished[0]}`: that one is not right yet, and the mistake may be there. Mend it first."
@@ -170,7 +170,10 @@ def explain_errors() -> None:
 def _explain(shell, kind, error, trace, tb_offset=None) -> None:
     if isinstance(error, NotImplementedError) and not error.args:  # a stub outside a function
         what = stub_of(error)
-        show(aside(f"… {what or 'this'} is not written yet: put your own lines where it says # YOUR CODE HERE."))
+        text = f"… `{what}` is not written yet: put your own lines where it says # YOUR CODE HERE."
+        show(
+            aside(text if what else "… When your answer stands above, take out the line `raise NotImplementedError()`.")
+        )
         return
     try:
         find_exercise(getattr(error, "name", None) or "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from lecture_utils.checks.sketch import PART, WHOLE, Tables
 from lecture_utils.checks.traces import Trace, decode
 
 FORMAT = 2  # of both files
+PARTS = tuple(field.name for field in fields(Tables))
 TAKE_IT_AGAIN = "Take checks.json and checks.npz from the course's zip file again."
 
 
@@ -77,8 +78,8 @@ class Recorded:
         file = self.file.with_name("checks.npz")
         try:
             with np.load(file) as arrays:
-                tables = Tables(*(arrays[f"{self.name}.{part}"] for part in ("singles", "parts", "pairs", "which")))
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+                tables = Tables(*(arrays[f"{self.name}.{part}"] for part in PARTS))
+        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
             raise ValueError(f"{file} is missing or damaged ({type(error).__name__}). {TAKE_IT_AGAIN}") from None
         shapes = (tables.singles.shape[1:], tables.parts.shape[2:], tables.pairs.shape[1:])
         if len(tables.singles) != len(self.slips) or shapes != ((WHOLE,), (PART,), (WHOLE,)):

@@ -7,8 +7,10 @@ the same sketch gave the same numbers, so that a sketch names a mistake without 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import product
 from random import Random
 
 import numpy as np
@@ -17,9 +19,10 @@ from lecture_utils.checks.observers import Observer
 from lecture_utils.checks.traces import Trace
 
 WHOLE, PART = 3, 2  # numbers in a sketch: of all that came back, of one result
+MOST = 6  # slips that are considered for one result
 TOLERANCE = 2e-5  # of a sketch, whose numbers are of order 1; far above rounding, far below any mistake
 
-Part = tuple[str, str]  # a result, such as "w", and where it was seen, such as case 1, tensor 0
+Part = tuple[str, int, int]  # a result, such as "w", and where it was seen: the numbers of the case and of the tensor
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,10 @@ class Sketch:
         return np.array([self.parts.get(part, missing) for part in layout]).reshape(len(layout), PART)
 
 
-def sketch(raw: list[Trace], seen: list[Trace], observer: Observer, cases: list[dict], parts: bool = True) -> Sketch:
-    """The sketch of what came back, ``raw``, and of what is compared of it, ``seen``; without ``parts`` if so wanted."""
+def sketch(
+    raw: list[Trace], seen: list[Trace], observer: Observer, cases: list[dict], only: Collection[Part] | None = None
+) -> Sketch:
+    """The sketch of what came back, ``raw``, and of what is compared of it, ``seen``; of parts ``only`` some, if so wanted."""
     whole = np.zeros(WHOLE)
     of_result: dict[Part, list[float]] = {}
     for number, (trace, interpreted, case) in enumerate(zip(raw, seen, cases, strict=True)):
@@ -46,9 +51,10 @@ def sketch(raw: list[Trace], seen: list[Trace], observer: Observer, cases: list[
         values = [v for e in compared.entries for v in (_number(e.name), *e.value.shape, *_flat(e.value))]
         values += [len(compared.entries), _mark(compared)]
         whole = whole + _squashed(values) @ _weights(number)[: len(values)]
-        for entry in interpreted.entries if parts else []:
-            if (result := observer.result_of(entry, case)) is not None:
-                of_result.setdefault((result, f"{number}.{entry.tensor}"), []).extend(_flat(entry.value))
+        for entry in interpreted.entries if only is None or only else []:
+            part = (observer.result_of(entry, case), number, entry.tensor)
+            if part[0] is not None and (only is None or part in only):
+                of_result.setdefault(part, []).extend(_flat(entry.value))
     summed = {part: _squashed(v) @ _weights(-1)[: len(v), :PART] for part, v in of_result.items()}
     return Sketch(whole.astype(np.float32), {p: v.astype(np.float32) for p, v in summed.items()})
 
@@ -87,6 +93,16 @@ def close(table: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     return (np.abs(table - numbers) <= TOLERANCE * (1 + np.abs(numbers))).all(-1)
 
 
+def joint_cells(right: Sketch, observer: Observer, cases: list[dict]) -> list[int]:
+    """The parts of which pairs are kept, too: results that are made of at least two others, in single steps."""
+    layout = list(right.parts)
+    if len({result for result, *_ in layout}) < 3:
+        return []
+    single = [case.get("steps") == 1 for case in cases]
+    made = [result in observer.made_of_others and single[number] for result, number, _ in layout]
+    return [cell for cell, counts in enumerate(made) if counts]
+
+
 # --- looking up --------------------------------------------------------------------------------------------------
 
 
@@ -95,12 +111,13 @@ class Tables:
     """The sketches of an exercise's mistakes: what checks.npz holds.
 
     ``singles`` (n, WHOLE) and ``parts`` (n, len(layout), PART) of each single slip, in the order of its slips;
-    ``pairs`` (p, WHOLE) and ``which`` (p, 2) of two at once.
+    ``pairs`` (p, WHOLE) and ``joint`` (p, len(joint_cells), PART) of two at once, which are ``which`` (p, 2).
     """
 
     singles: np.ndarray
     parts: np.ndarray
     pairs: np.ndarray
+    joint: np.ndarray
     which: np.ndarray
 
 
@@ -116,56 +133,89 @@ class Named:
     rest: bool = False
 
 
-def look_up(answer: Sketch, right: Sketch, tables: Tables, observer: Observer) -> Named | None:
+def look_up(answer: Sketch, right: Sketch, tables: Tables, observer: Observer, cases: list[dict]) -> Named | None:
     """The first that fits: one slip, two slips, or one for each result that is wrong."""
     for k in np.flatnonzero(close(tables.singles, answer.whole)):
         return Named((int(k),))
     for k in np.flatnonzero(close(tables.pairs, answer.whole)):
         return Named(tuple(map(int, tables.which[k])))
-    named = _by_result(answer, right, tables, observer.made_of_others)
-    found_above = named and (len(named.slips) == 1 or _known_pair(named.slips, tables))
+    layout = list(right.parts)
+    if not layout or not set(answer.parts) <= set(layout):
+        return None
+    late = np.array([result in observer.made_of_others for result, *_ in layout])
+    evidence = Evidence(answer.row(layout), right.row(layout), tables, joint_cells(right, observer, cases), late)
+    named = evidence.by_result([result for result, *_ in layout])
+    found_above = named and (len(named.slips) == 1 or evidence.pair(named.slips) is not None)
     if found_above and not observer.raw_tells():  # else the same mistake in another style has other raw values
         return replace(named, rest=True)  # they alone would have been found
     return named
 
 
-def _known_pair(slips: tuple[int, ...], tables: Tables) -> bool:
-    return len(slips) == 2 and bool((np.sort(tables.which, 1) == np.sort(slips)).all(1).any())
+class Evidence:
+    """Which cells (a result in a place) are wrong in an answer, and what each slip would make of them.
 
+    ``late`` are the cells of results that are made of others; ``joint`` those of which pairs are known, too.
+    """
 
-def _by_result(answer: Sketch, right: Sketch, tables: Tables, made_of_others: tuple[str, ...]) -> Named | None:
-    """Slips that explain single results, and spoil nothing that is right: the fewest, those first that touch the least."""
-    layout = list(right.parts)
-    if not layout or not set(answer.parts) <= set(layout):
-        return None
-    theirs, ours = answer.row(layout), right.row(layout)
-    off = ~close(theirs, ours)  # which parts are wrong in the answer,
-    changed = ~close(tables.parts, ours)  # which ones each slip makes wrong,
-    alike = close(tables.parts, theirs)  # and where it makes them as the answer has them
-    of = {result: np.array([r == result for r, _ in layout]) for result, _ in layout}
-    wrong = [r for r in of if (off & of[r]).any()]
-    possible = ~(changed & ~off).any(1)
-    fits: dict[str, set[int]] = {}
-    for result in wrong:
-        here = of[result]
-        if result in made_of_others:  # can be looked at by itself only where what goes into it is right
-            places = {place for (r, place), bad in zip(layout, off, strict=True) if bad and r not in made_of_others}
-            here = here & np.array([place not in places for _, place in layout])
-        tells = (possible & (alike | ~here).all(1) & (changed & here).any(1)) if (off & here).any() else []
-        fits[result] = set(map(int, np.flatnonzero(tells)))
-    return _fewest(fits, {k: {r for r in wrong if (changed[k] & of[r]).any()} for ks in fits.values() for k in ks})
+    def __init__(self, theirs: np.ndarray, ours: np.ndarray, tables: Tables, joint: list[int], late: np.ndarray):
+        self.theirs, self.tables, self.joint, self.late = theirs, tables, joint, late
+        self.off = ~close(theirs, ours)
+        self.acts = ~close(tables.parts, ours)  # (slips, cells): which cells each slip changes,
+        self.alike = close(tables.parts, theirs)  # and where it makes of them what the answer has
+        self.pairs = {(min(a, b), max(a, b)): k for k, (a, b) in enumerate(tables.which.tolist())}
 
+    def pair(self, slips: Sequence[int]) -> int | None:
+        """The number of a known pair."""
+        return self.pairs.get((min(slips), max(slips))) if len(slips) == 2 else None
 
-def _fewest(fits: dict[str, set[int]], touched: dict[int, set[str]]) -> Named | None:
-    """``fits``: the slips that each wrong result looks like; ``touched``: the results that a slip has a part in."""
-    chosen: dict[int, str] = {}
-    open_ = {r for r, ks in fits.items() if ks}
-    while open_:
-        k = min(touched, key=lambda k: (-sum(k in fits[r] for r in open_), len(touched[k]), k))
-        named = [r for r in fits if r in open_ and k in fits[r]]
-        chosen[k] = named[0]
-        open_ -= set(named)
-    if not chosen:
-        return None
-    explained = set().union(*(touched[k] for k in chosen))
-    return Named(tuple(chosen), tuple(chosen.values()), rest=not set(fits) <= explained)
+    def by_result(self, results: list[str]) -> Named | None:
+        """A slip for each wrong result, and one more for those that are made of others, if it takes one."""
+        late, cells = self.late, {r: np.array([other == r for other in results]) for r in dict.fromkeys(results)}
+        harmless = ~(self.acts & ~self.off).any(1)  # spoils nothing that is right
+        wrong = [r for r in cells if (self.off & cells[r]).any()]
+        early = harmless & ~(self.acts & ~self.alike & ~late).any(1)
+        wrong.sort(key=lambda r: bool((cells[r] & late).any()))
+        fits = {r: np.flatnonzero(early & (self.acts & cells[r]).any(1)) for r in wrong if not (cells[r] & late).any()}
+        fits = {r: [int(k) for k in ks if self.alike[k][cells[r]].all()][:MOST] for r, ks in fits.items()}
+        more = np.flatnonzero(harmless & ~(self.acts & ~late).any(1) & self.acts.any(1))
+        found = self._consistent(fits, [int(k) for k in more]) if all(fits.values()) else None
+        chosen = found or tuple(dict.fromkeys(ks[0] for ks in fits.values() if ks))
+        if not chosen:
+            return None
+        named = [next(r for r in wrong if (self.acts[k] & cells[r]).any()) for k in chosen]
+        return Named(chosen, tuple(named), rest=not found)
+
+    def _consistent(self, fits: dict[str, list[int]], more: list[int]) -> tuple[int, ...] | None:
+        """The fewest slips, one of ``fits`` for each result and at most one ``more``, that explain every cell."""
+        sets = sorted({tuple(sorted(set(ks))) for ks in product(*fits.values())}, key=lambda ks: (len(ks), ks))
+        for chosen in sets:
+            if chosen and self._explains(chosen):
+                return chosen
+        best, most = None, 0
+        for chosen in sets:
+            for k in more:
+                if (seen := self._explains((*chosen, k), k)) > most:
+                    best, most = (*chosen, k), seen
+        return best
+
+    def _explains(self, chosen: tuple[int, ...], one: int | None = None) -> int:
+        """In how many wrong cells these slips give what the answer has; 0 if they contradict it anywhere.
+
+        Where one slip acts, its own sketch counts. Two may act where a result is made of others: there that of the pair
+        counts, if it is known. With ``one`` only the cells count in which that one acts.
+        """
+        acts = self.acts[list(chosen)]
+        many = acts.sum(0)
+        if (many[~self.late] > 1).any():
+            return 0
+        alone = np.where(many == 1, (acts & self.alike[list(chosen)]).any(0), many > 1)
+        if (self.off & ~alone).any() or (~self.off & (many == 1)).any():
+            return 0
+        told = self.off & (many == 1)
+        for j, cell in enumerate(self.joint):
+            both = [k for k in chosen if self.acts[k, cell]]
+            if len(both) == 2 and (row := self.pair(both)) is not None:
+                if not close(self.tables.joint[row, j], self.theirs[cell]):
+                    return 0
+                told[cell] = self.off[cell]
+        return int((told & self.acts[one]).sum() if one is not None else told.sum())

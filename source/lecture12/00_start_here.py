@@ -75,7 +75,7 @@ for step in range(10):
 # **Exercise 0.1 (1 point).** Write one step of gradient descent. Replace the lines `# YOUR CODE HERE` and `raise NotImplementedError()`. The weights and the gradient are tensors of one shape, whatever it is, so no loop is needed. Then run the check below it, as often as you like: it costs nothing.
 
 
-# %% nbgrader={"grade": false, "grade_id": "gradient_step-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "gradient_step-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 def gradient_step(w, grad, lr):
     """One step of gradient descent.
 

@@ -53,7 +53,7 @@ data = digits(device)
 # %% [markdown]
 # **Exercise 1.1 (3 points).** Write what `DataLoader(shuffle=True)` does inside: give the index batches of one epoch. You may return a list of tensors, or `yield` one after the other.
 
-# %% nbgrader={"grade": false, "grade_id": "minibatches-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "minibatches-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 def minibatches(n, batch_size, generator):
     """The index batches of one epoch, in a new random order.
 
@@ -121,7 +121,7 @@ if passed("minibatches"):
 # %% [markdown]
 # **Exercise 1.2 (3 points).** Compute it from the gradients of all examples.
 
-# %% nbgrader={"grade": false, "grade_id": "gradient_noise-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "gradient_noise-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 def gradient_noise(per_example_grads, batch_size):
     """Expected squared distance of a minibatch gradient to the full one, drawn without replacement.
 
@@ -450,7 +450,7 @@ for power in (10, 14, 44):
 #
 # **Exercise 1.3 (2 points).** Compute it.
 
-# %% nbgrader={"grade": false, "grade_id": "noise_scale-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "noise_scale-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 def noise_scale(per_example_grads):
     """The simple gradient noise scale, in examples.
 
@@ -569,7 +569,7 @@ for batch_size in (10, 32, 64):
 # %% [markdown]
 # **Exercise 1.4 (3 points).** Write it. Each full batch holds each class in proportion: a class with a share of 30 % has 3 of 10 places. Shares are rarely whole numbers, so round: down first, then give the places that are left to the largest remainders. If you compute the shares from the examples that are *still left*, nothing is lost at the end.
 
-# %% nbgrader={"grade": false, "grade_id": "stratified_minibatches-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "stratified_minibatches-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 def stratified_minibatches(labels, batch_size, generator):
     """The index batches of one epoch, each with the classes in proportion.
 

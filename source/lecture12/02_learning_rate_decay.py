@@ -86,7 +86,7 @@ plt.show()
 #
 # **Exercise 2.1 (3 points).** Solve it on paper, then write the result. Outside $0 < \eta h < 2$ there is no such $V$: raise a `ValueError`.
 
-# %% nbgrader={"grade": false, "grade_id": "stationary_variance-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "stationary_variance-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 def stationary_variance(lr, curvature, noise_variance):
     """The variance of w in the long run, for SGD on ½ · curvature · w².
 
@@ -175,7 +175,7 @@ for lr in (0.01, 0.1, 1.0):
 # %% [markdown]
 # **Exercise 2.2 (1 point).** Write the exponential one.
 
-# %% nbgrader={"grade": false, "grade_id": "exponential_decay-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "exponential_decay-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 def exponential_decay(lr0, k, t):
     """The learning rate in epoch t under exponential decay.
 
@@ -220,7 +220,7 @@ if passed("exponential_decay"):
 #
 # **Exercise 2.3 (2 points).** You know where you start, where you want to end, and how many epochs there are. Which $k$ is it?
 
-# %% nbgrader={"grade": false, "grade_id": "decay_constant-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "decay_constant-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 def decay_constant(lr0, lr_end, epochs):
     """The k with which exponential decay goes from lr0 at t = 0 to lr_end at t = epochs.
 
@@ -256,7 +256,7 @@ if passed("exponential_decay", "decay_constant"):
 #
 # **Exercise 2.4 (2 points).** Return the closed form, with one step for each $t = 0, 1, 2, \dots$
 
-# %% nbgrader={"grade": false, "grade_id": "reachable_distance-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "reachable_distance-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 def reachable_distance(lr0, k, grad_norm):
     """How far gradient descent gets at most under exponential decay, one step per t = 0, 1, 2, …
 
@@ -394,7 +394,7 @@ if passed("exponential_decay"):
 #
 # **Exercise 2.5 (2 points).** A schedule of rates is given, `lrs`. Return the batch sizes that keep the same $\eta/B$ while the rate stays at `lr0`: rounded to whole numbers, at most `max_batch`, never below `batch0`.
 
-# %% nbgrader={"grade": false, "grade_id": "growing_batch-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "growing_batch-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 def growing_batch(lr0, batch0, lrs, max_batch):
     """The batch sizes that replace a schedule of learning rates.
 

@@ -60,7 +60,7 @@ for i, group in enumerate(optimizer.param_groups):
 # %% [markdown]
 # **Exercise 3.1 (2 points).** Write the function that you would call at the start of every epoch. It sets $\eta_t = \eta_0 e^{-kt}$ in *every* group, whatever the rate was before.
 
-# %% nbgrader={"grade": false, "grade_id": "adjust_learning_rate-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "adjust_learning_rate-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 def adjust_learning_rate(optimizer, epoch, lr0, k):
     """Set the learning rate of every parameter group to that of exponential decay in this epoch.
 
@@ -108,7 +108,7 @@ if passed("adjust_learning_rate"):
 # %% [markdown]
 # **Exercise 3.2 (2 points).** The optimizer has its rate already. Return the *function* that makes `LambdaLR` follow $e^{-kt}$.
 
-# %% nbgrader={"grade": false, "grade_id": "exponential_lambda-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "exponential_lambda-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 def exponential_lambda(k):
     """A function for LambdaLR: given the epoch, it returns the factor of exponential decay.
 
@@ -216,7 +216,7 @@ for name in list(panels)[1:3]:
 # - then half a cosine, from 1 at $s =$ `warmup_steps` to 0 at $s =$ `total_steps`;
 # - from `total_steps` on: 0.
 
-# %% nbgrader={"grade": false, "grade_id": "warmup_cosine-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "warmup_cosine-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 def warmup_cosine(step, warmup_steps, total_steps):
     """The factor on the learning rate in this step: linear warm-up, then half a cosine down to 0.
 
@@ -385,7 +385,7 @@ for metric in ("minibatch", "training set"):
 # %% [markdown]
 # **Exercise 3.5 (4 points).** Write both functions. The check trains a small network with dropout, batch norm and shuffled minibatches, saves it with your function, and lets a *new process* load it with your function and go on. Every loss must be equal, bit for bit.
 
-# %% nbgrader={"grade": false, "grade_id": "save_checkpoint-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "save_checkpoint-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 def save_checkpoint(path, model, optimizer, scheduler, epoch, generator):
     """Write everything to the file `path` that the run needs to go on after this epoch.
 
@@ -403,7 +403,7 @@ def save_checkpoint(path, model, optimizer, scheduler, epoch, generator):
     }, path)
     ### END SOLUTION
 
-# %% nbgrader={"grade": false, "grade_id": "load_checkpoint-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "load_checkpoint-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 def load_checkpoint(path, model, optimizer, scheduler, generator):
     """Restore model, optimizer, scheduler, generator and torch's own random numbers from the file.
 

@@ -52,7 +52,7 @@ device = pick_device()
 # %% [markdown]
 # **Exercise 4.1 (3 points).** Write one step of momentum in the lecture's form. Mind the order: the velocity is updated first, then the weights use the *new* velocity.
 
-# %% nbgrader={"grade": false, "grade_id": "momentum_step-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "momentum_step-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 def momentum_step(w, grad, delta, lr, alpha):
     """One step of momentum, lecture form.
 
@@ -104,7 +104,7 @@ if passed("momentum_step"):
 #
 # **Exercise 4.2 (2 points).** Return the weights of the gradients after a number of steps, in units of $\eta$, **oldest first**.
 
-# %% nbgrader={"grade": false, "grade_id": "velocity_weights-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "velocity_weights-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 def velocity_weights(alpha, steps):
     """The weight of each past gradient in the velocity, in units of the learning rate.
 
@@ -158,7 +158,7 @@ if passed("velocity_weights"):
 # %% [markdown]
 # **Exercise 4.3 (3 points).** Write one step of PyTorch's form.
 
-# %% nbgrader={"grade": false, "grade_id": "torch_momentum_step-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "torch_momentum_step-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 def torch_momentum_step(w, grad, buf, lr, momentum, dampening):
     """One step of momentum as in torch.optim.SGD.
 
@@ -298,7 +298,7 @@ if passed("momentum_step"):
 #
 # **Exercise 4.4 (2 points).** The best momentum is $\alpha = \Big(\dfrac{\sqrt\kappa-1}{\sqrt\kappa+1}\Big)^2$. Write it as a function.
 
-# %% nbgrader={"grade": false, "grade_id": "best_momentum-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "best_momentum-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 def best_momentum(kappa):
     """The momentum that converges fastest on a quadratic, together with its best learning rate.
 
@@ -355,7 +355,7 @@ if passed("momentum_step", "best_momentum"):
 # %% [markdown]
 # **Exercise 4.5 (3 points).** Return the spectral radius of one step of momentum. With $\alpha = 0$ it must be $|1-\eta h|$, as for gradient descent.
 
-# %% nbgrader={"grade": false, "grade_id": "spectral_radius-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "spectral_radius-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 def spectral_radius(lr, alpha, curvature):
     """The long-run factor by which momentum shrinks the error per step, on L = curvature · w²/2.
 
@@ -453,7 +453,7 @@ plt.show()
 #
 # **Exercise 4.6 (1 point).** Write it. You have seen the limit above.
 
-# %% nbgrader={"grade": false, "grade_id": "effective_learning_rate-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "effective_learning_rate-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 def effective_learning_rate(lr, alpha):
     """The rate of plain gradient descent that takes steps as long as momentum's in the long run.
 
@@ -566,7 +566,7 @@ for name, end in ends.items():
 #
 # **Exercise 4.7 (3 points).** Write one step. You get a *function* that gives the gradient at any point.
 
-# %% nbgrader={"grade": false, "grade_id": "nesterov_step-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "nesterov_step-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 def nesterov_step(w, grad_fn, delta, lr, alpha):
     """One step of Nesterov's momentum, lecture form.
 

@@ -51,7 +51,7 @@ data = digits(device)
 #
 # **Exercise 5.1 (3 points).** Write one step. The gain is updated first, then used.
 
-# %% nbgrader={"grade": false, "grade_id": "gain_step-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "gain_step-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 def gain_step(w, grad, last_grad, gain, lr, beta):
     """One step of gradient descent with local gains.
 
@@ -143,7 +143,7 @@ if passed("gain_step"):
 # %% [markdown]
 # **Exercise 5.2 (3 points).** Write one step.
 
-# %% nbgrader={"grade": false, "grade_id": "rmsprop_step-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "rmsprop_step-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 def rmsprop_step(w, grad, r, lr, beta, eps):
     """One step of RMSProp, with eps outside the root.
 
@@ -189,7 +189,7 @@ if passed("rmsprop_step"):
 #
 # **Exercise 5.3 (1 point).** Return the length of the first step of a weight.
 
-# %% nbgrader={"grade": false, "grade_id": "first_step_size-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "first_step_size-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 def first_step_size(lr, beta):
     """The length of RMSProp's first step for a weight, with r = 0 before it and eps negligible.
 
@@ -273,7 +273,7 @@ if passed("rmsprop_step"):
 #
 # **Exercise 5.4 (2 points).** Write it again, repaired.
 
-# %% nbgrader={"grade": false, "grade_id": "find_the_bug-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "find_the_bug-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 def find_the_bug(w, grad, r, lr, beta, eps):
     """The function above, repaired: one step of RMSProp.
 

@@ -94,7 +94,7 @@ for kind in (torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop):
 # %% [markdown]
 # **Exercise 6.1 (2 points).** When all gradients agree, a step should have length $\eta$. Return how many times longer the uncorrected one is.
 
-# %% nbgrader={"grade": false, "grade_id": "bias_correction_overshoot-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "bias_correction_overshoot-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 def bias_correction_overshoot(t, beta1, beta2):
     """How many times too long Adam's step is without bias correction.
 
@@ -142,7 +142,7 @@ if passed("bias_correction_overshoot"):
 #
 # **Exercise 6.2 (5 points).** Write one step. `t` is the number of steps *already taken*: the first call gets `t = 0` and returns 1. $\varepsilon$ stands outside the root.
 
-# %% nbgrader={"grade": false, "grade_id": "adam_step-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "adam_step-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 def adam_step(w, grad, m, r, t, lr, beta1, beta2, eps):
     """One step of Adam with bias correction (Kingma & Ba 2015, algorithm 1).
 
@@ -233,7 +233,7 @@ print("group:", {k: saved["param_groups"][0][k] for k in ("params", "lr", "betas
 # %% [markdown]
 # **Exercise 6.3 (5 points).** Turn your Adam into such a class. You may call your `adam_step`; `p.copy_(new)` writes a tensor into a parameter.
 
-# %% nbgrader={"grade": false, "grade_id": "MyAdam-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "MyAdam-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 class MyAdam(torch.optim.Optimizer):
     """Adam for several parameters and groups, with the arguments of torch.optim.Adam.
 
@@ -382,7 +382,7 @@ if passed("adam_step"):
 #
 # **Exercise 6.4 (3 points).** Write it, with the help of `adam_step`.
 
-# %% nbgrader={"grade": false, "grade_id": "adamw_step-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "adamw_step-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 def adamw_step(w, grad, m, r, t, lr, beta1, beta2, eps, weight_decay):
     """One step of AdamW: the weights decay first, then take a step of Adam; the gradient stays.
 

@@ -117,7 +117,7 @@ except ValueError as error:
 # | `"rmsprop"` | 0.001 | $\beta = 0.9$ |
 # | `"adam"` | 0.0001 | $\beta_1 = 0.9$, $\beta_2 = 0.999$ |
 
-# %% nbgrader={"grade": false, "grade_id": "make_optimizer-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "make_optimizer-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 def make_optimizer(name, params):
     """The optimizer of the lecture's setting `name`, for the parameters `params`.
 
@@ -179,7 +179,7 @@ for group in optimizer.param_groups:
 # %% [markdown]
 # **Exercise 7.2 (2 points).** Which `lr` makes `torch.optim.SGD(momentum=alpha)` take the same steps?
 
-# %% nbgrader={"grade": false, "grade_id": "to_torch_lr-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "to_torch_lr-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 def to_torch_lr(lr, alpha, form):
     """The rate for torch.optim.SGD(momentum=alpha) that gives the same steps.
 
@@ -269,7 +269,7 @@ plt.show()
 # %% [markdown]
 # **Exercise 7.3 (3 points).** Write the choice with these rules. `None` says "the grid is too small".
 
-# %% nbgrader={"grade": false, "grade_id": "best_learning_rate-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "best_learning_rate-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 def best_learning_rate(lrs, losses):
     """The rate with the lowest mean loss, or None if the grid does not enclose it.
 

@@ -67,4 +67,6 @@ def as_given(value: Any, dtype: torch.dtype = torch.float64) -> Any:
 
 
 def copied(value: Any) -> Any:
-    return value.clone() if isinstance(value, torch.Tensor) else copy.copy(value)
+    if isinstance(value, torch.Tensor):
+        return value.clone()
+    return value if isinstance(value, (int, float, str)) else copy.copy(value)

@@ -69,20 +69,21 @@ class LambdaRates(WithOptimizer):
             text = f"It must return a function of the epoch; yours returns a {type(made).__name__}."
             raise Problem(Kind.TYPE, text, place="" if number else "what it returns")
         call(answer, list(case["other"].values()), self.arguments)  # made later: must not change the first
-        for epoch in case["epochs"]:
+        for step, epoch in enumerate(case["epochs"], 1):
             with at(f"epoch {epoch}"):
-                yield Entry(f"epoch {epoch}", "factor", _factor(made, epoch))
+                yield Entry(f"epoch {epoch}", "factor", _factor(made, epoch), step)
         optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=case["lr"])
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: _factor(made, epoch).item())
         for epoch in range(4):
             rate = as_tensor(optimizer.param_groups[0]["lr"], "The rate")
-            yield Entry(f"LambdaLR in epoch {epoch}", "rate", rate)
+            yield Entry(f"LambdaLR in epoch {epoch}", "rate", rate, epoch + 1)
             optimizer.step()
             scheduler.step()
 
     def goes_in(self, case: dict, got: Trace, entry: Entry) -> dict[str, Any]:
         first = {"rate at first": case["lr"]} if entry.name == "rate" else {}
-        return {**case["args"], "epoch": int(entry.place.rpartition(" ")[2]), **first}
+        epoch = case["epochs"][entry.step - 1] if entry.name == "factor" else entry.step - 1
+        return {**case["args"], "epoch": epoch, **first}
 
 
 def _factor(made: Callable, epoch: int) -> torch.Tensor:

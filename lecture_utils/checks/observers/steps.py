@@ -35,7 +35,10 @@ class Steps(Observer):
             for i, now in enumerate(tensors):
                 given = hyper | _gradient(case, step, i, dtype)
                 shape = tuple(now["w"].shape)
-                with at(place, f"It is called for each parameter; here w has the shape {shape}." if i else ""):
+                with at(
+                    place,
+                    f"(It is called for one tensor after the other; this one has the shape {shape}.)" if i else "",
+                ):
                     result = call(answer, [copied({**given, **now}[a]) for a in self.arguments], self.arguments)
                     for name, value in zip(self.returns, _unpack(result, self.returns), strict=True):
                         counts = isinstance(now[name], int)

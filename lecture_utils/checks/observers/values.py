@@ -18,7 +18,8 @@ from lecture_utils.checks.traces import Entry, Kind, Problem, Trace, as_tensor
 class Values(Observer):
     """One call with ``case["args"]``, or one for each of ``case["calls"]``, {place: args}.
 
-    Nested lists arrive as float64 tensors; as plain lists if ``case["plain"]``. ``raises`` names the exception that
+    Nested lists arrive as float64 tensors; as plain lists if ``case["plain"]``. ``on_the_way`` are numbers that are shown
+    beside them, so that a student who redoes the case by hand can compare earlier. ``raises`` names the exception that
     the exercise asks for on bad arguments: raising it is then an answer. So is None, if ``none``. ``demands`` is "float"
     where later cells need a plain number, "int" where they need whole ones: a tensor is refused there.
     """
@@ -46,7 +47,7 @@ class Values(Observer):
 
     def goes_in(self, case: dict, got: Trace, entry: Entry) -> dict[str, Any]:
         given = _calls(case)[entry.place]
-        return {name: given[name] for name in self.arguments}
+        return {name: given[name] for name in self.arguments} | case.get("on_the_way", {})
 
 
 def _calls(case: dict) -> dict[str, dict]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import io
 import json
+import multiprocessing
+import os
 import re
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,13 +17,15 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+import torch
 
 from lecture_utils.checks.observers import to_json
-from lecture_utils.checks.recorded import FORMAT, load
+from lecture_utils.checks.recorded import FORMAT, PARTS, load
+from lecture_utils.checks.sketch import Tables
 from lecture_utils.checks.traces import encode
 from lecture_utils.environment import SOURCE
 from lecture_utils.instructor.authoring.exercise import Exercise
-from lecture_utils.instructor.authoring.record import Record, constants_of, record
+from lecture_utils.instructor.authoring.record import Record, cases_of, constants_of, record
 
 WORDS = {"notebook.py", "card.py", "quiz.py", "explain.py", "judge.py"}  # files that nothing recorded depends on
 RECORDED = ("made_from", "observer", "rtol", "cases", "reference", "slips")  # what takes its time
@@ -39,34 +45,58 @@ class Files:
         return buffer.getvalue()
 
 
-def files(exercises: dict[str, Exercise], old: Path | None = None, exam: bool = False) -> Files:
-    """What is recorded of all exercises; what has not changed since is taken from ``old``, a checks.json with its npz.
-
-    In an exam nothing goes in that tells right from wrong.
-    """
+def files(exercises: dict[str, Exercise], old: Path | None = None) -> Files:
+    """What is recorded of all exercises; what has not changed since is taken from ``old``, a checks.json with its npz."""
+    kept, functions = _kept(old), {n: e for n, e in exercises.items() if e.draw is not None}
+    new = {n: e for n, e in functions.items() if n not in kept or kept[n].data["made_from"] != fingerprint(e)}
+    made = _record_all(new)
     entries: dict[str, Any] = {}
     arrays: dict[str, np.ndarray] = {}
-    kept = _kept(old)
     for name, exercise in exercises.items():
-        about = _about(exercise)
-        if exercise.question is not None and exercise.draw is None:
-            entries[name] = about | {"question": exercise.question.recorded}
-            continue
-        if exam:
-            entries[name] = _without_answers(about, exercise, record(exercise, pairs=False))
-            continue
-        mark = fingerprint(exercise)
-        if name in kept and kept[name].data["made_from"] == mark:
-            tables = kept[name].tables
-            entries[name] = about | {key: kept[name].data[key] for key in RECORDED}
-        else:
-            made = record(exercise)
-            entries[name], tables = about | _entry(made, mark), made.tables
-        arrays |= {f"{name}.{part}": getattr(tables, part) for part in ("singles", "parts", "pairs", "which")}
-    if exam:
-        entries = {n: _unsealed(e) for n, e in entries.items()}
+        entries[name] = _about(exercise)
+        if name in functions:
+            recorded = {key: kept[name].data[key] for key in RECORDED} if name not in made else made[name][0]
+            tables = kept[name].tables if name not in made else made[name][1]
+            entries[name] |= recorded
+            arrays |= {f"{name}.{part}": getattr(tables, part) for part in PARTS}
+    return Files(_text(entries), arrays)
+
+
+def exam_text(questions: dict[str, Exercise]) -> str:
+    """A checks.json in which nothing tells right from wrong: how a derivation is called, and not even a hash of what is right."""
+    entries = {name: _about(question) for name, question in questions.items()}
+    for name, question in questions.items():
+        asked = entries[name]["question"]
+        entries[name]["question"] = {key: value for key, value in asked.items() if key != "sealed"}
+        if question.draw is not None:
+            entries[name] |= {"observer": to_json(question.observer), "cases": cases_of(question)}
+    return _text(entries)
+
+
+def _text(entries: dict[str, Any]) -> str:
+    """One exercise per line, in the order of the notebooks, so that a diff shows which one changed."""
     lines = [f"{json.dumps(n)}: {json.dumps(e, ensure_ascii=False, separators=(',', ':'))}" for n, e in entries.items()]
-    return Files(f'{{"format": {FORMAT}, "exercises": {{\n' + ",\n".join(lines) + "\n}}\n", arrays)
+    return f'{{"format": {FORMAT}, "exercises": {{\n' + ",\n".join(lines) + "\n}}\n"
+
+
+def _record_all(exercises: dict[str, Exercise]) -> dict[str, tuple[dict[str, Any], Tables]]:
+    """An entry and its tables of each, on all cores; the largest references first, which take longest."""
+    global _at_work
+    _at_work = exercises
+    names = sorted(exercises, key=lambda name: -len(ast.dump(exercises[name].tree)))
+    if not names or not hasattr(os, "fork"):
+        return {name: _record_one(name) for name in names}
+    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("fork")) as pool:
+        return dict(zip(names, pool.map(_record_one, names), strict=True))
+
+
+_at_work: dict[str, Exercise] = {}  # what forked processes find: an exercise cannot be sent
+
+
+def _record_one(name: str) -> tuple[dict[str, Any], Tables]:
+    torch.set_num_threads(1)
+    made = record(_at_work[name])
+    return _entry(made, fingerprint(made.exercise)), made.tables
 
 
 def stale(exercises: dict[str, Exercise], file: Path) -> list[str]:
@@ -137,12 +167,3 @@ def _place(notebook: str) -> dict[str, dict[str, str]]:
         if graded := re.search(r'"grade": true, "grade_id": "(\w+)"', line):
             found[graded[1]] = {"number": number, "link": link} if number else {}
     return found
-
-
-def _without_answers(about: dict[str, Any], exercise: Exercise, made: Record) -> dict[str, Any]:
-    """A derivation in an exam: how it is called, and not even a hash of what is right."""
-    return about | {"observer": to_json(exercise.observer), "cases": made.cases}
-
-
-def _unsealed(entry: dict[str, Any]) -> dict[str, Any]:
-    return entry | {"question": {k: v for k, v in entry["question"].items() if k != "sealed"}}

@@ -9,12 +9,10 @@ import ast
 import importlib.util
 import io
 import json
-import multiprocessing
-import os
 import re
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from itertools import combinations, islice
@@ -23,10 +21,9 @@ from random import Random
 from typing import Any
 
 import numpy as np
-import torch
 
 from lecture_utils.checks.observers import interpret, perform
-from lecture_utils.checks.sketch import PART, WHOLE, Sketch, Tables, close, sketch
+from lecture_utils.checks.sketch import PART, WHOLE, Part, Sketch, Tables, close, joint_cells, sketch
 from lecture_utils.checks.traces import Trace, same
 from lecture_utils.environment import SOURCE, CourseError
 from lecture_utils.instructor.authoring import slips
@@ -67,6 +64,7 @@ class Record:
     sketches: list[Sketch] = field(default_factory=list)
     survivors: list[Slip] = field(default_factory=list)
     pairs: np.ndarray = field(default_factory=lambda: np.zeros((0, WHOLE), np.float32))
+    joint: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, PART), np.float32))
     which: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.uint16))
 
     @property
@@ -76,7 +74,7 @@ class Record:
         parts = np.array([s.row(layout) for s in self.sketches], np.float32).reshape(
             len(self.sketches), len(layout), PART
         )
-        return Tables(singles, parts, self.pairs, self.which)
+        return Tables(singles, parts, self.pairs, self.joint, self.which)
 
 
 def see(exercise: Exercise, answer: Any, cases: list[dict], limit: float = SLIP_LIMIT) -> tuple[list[Trace], Sketch]:
@@ -119,8 +117,11 @@ def record(exercise: Exercise, pairs: bool = True) -> Record:
     cases = cases_of(exercise)
     reference, right = reference_of(exercise, cases)
     made = Record(exercise, cases, reference, right)
-    for slip in [*exercise.slips, *_generic(exercise)]:
+    told = slips.generic(exercise, _arguments(exercise))
+    for slip in [*exercise.slips, *told]:
         _record_slip(made, slip)
+    for slip in slips.untold(exercise, _arguments(exercise)):  # each must be refused all the same
+        _record_slip(made, slip, tell=False)
     _demand_that_cases_tell(made)
     if pairs:
         _record_pairs(made)
@@ -141,7 +142,7 @@ def _demand_that_cases_tell(made: Record) -> None:
         )
 
 
-def _record_slip(made: Record, slip: Slip) -> None:
+def _record_slip(made: Record, slip: Slip, tell: bool = True) -> None:
     exercise, hand_written = made.exercise, slip in made.exercise.slips
     try:
         answer = exercise.answer(slip)
@@ -159,7 +160,7 @@ def _record_slip(made: Record, slip: Slip) -> None:
             )
         made.survivors.append(slip)
         return
-    if not hand_written and _nothing_comes(seen):
+    if not tell or (not hand_written and _nothing_comes(seen)):
         return  # any other error of its kind would get its name
     if np.abs(found.whole - made.right.whole).max() <= 1e-7 * (1 + np.abs(made.right.whole).max()):
         found = Sketch(
@@ -179,10 +180,6 @@ def _record_slip(made: Record, slip: Slip) -> None:
 
 def _nothing_comes(traces: list[Trace]) -> bool:
     return all(t.problem and not t.entries for t in traces)
-
-
-def _generic(exercise: Exercise) -> list[Slip]:
-    return slips.generic(exercise, _arguments(exercise))
 
 
 def constants_of(exercise: Exercise) -> dict[str, tuple[float, ...]]:
@@ -221,14 +218,14 @@ def _record_pairs(made: Record) -> None:
     exact = [c for c in made.cases if made.exercise.observer.is_exact(c)]
     if made.exercise.observer.turns > 1 or not exact:
         return  # each result tells by itself there, and a run takes a process
-    known = [made.right.whole, *(s.whole for s in made.sketches)]
-    rows, which = [], []
-    for first, second, whole in _sketched(made, list(_pairs(made))):
-        rows.append(whole)
-        which.append((first, second))
-    rows_, which_ = np.array(rows, np.float32).reshape(-1, WHOLE), np.array(which, np.uint16).reshape(-1, 2)
-    keep = _new(rows_, np.array(known, np.float32))
-    made.pairs, made.which = rows_[keep], which_[keep]
+    known = np.array([made.right.whole, *(s.whole for s in made.sketches)], np.float32)
+    layout, cells = list(made.right.parts), joint_cells(made.right, made.exercise.observer, made.cases)
+    rows = [(a, b, found.whole, found.row(layout)[cells]) for a, b, found in _sketched(made)]
+    whole = np.array([r[2] for r in rows], np.float32).reshape(-1, WHOLE)
+    keep = _new(whole, known)
+    made.pairs = whole[keep]
+    made.which = np.array([r[:2] for r in rows], np.uint16).reshape(-1, 2)[keep]
+    made.joint = np.array([r[3] for r in rows], np.float32).reshape(len(rows), len(cells), PART)[keep]
 
 
 def _pairs(made: Record) -> Iterator[tuple[int, int, ast.Module | None, Edit]]:
@@ -246,38 +243,18 @@ def _pairs(made: Record) -> Iterator[tuple[int, int, ast.Module | None, Edit]]:
                 yield k, by_phrase[other.message], slip.tree, other.edit
 
 
-def _sketched(made: Record, pairs: list) -> Iterator[tuple[int, int, np.ndarray]]:
-    """The whole sketches of pairs, on all cores: most of the time of a build goes here."""
-    global _at_work
-    if len(pairs) < 400 or not hasattr(os, "fork"):
-        _at_work = (made, pairs)
-        yield from _sketch_some(range(len(pairs)))
-        return
-    _at_work = (made, pairs)
-    chunks = [range(i, min(i + 200, len(pairs))) for i in range(0, len(pairs), 200)]
-    with multiprocessing.get_context("fork").Pool(os.cpu_count()) as pool:
-        for done in pool.imap(_sketch_some, chunks):
-            yield from done
-
-
-_at_work: tuple[Record, list] | None = None  # what forked processes find
-
-
-def _sketch_some(chosen: range) -> list[tuple[int, int, np.ndarray]]:
-    torch.set_num_threads(1)
-    made, pairs = _at_work
-    exercise, found = made.exercise, []
-    # Cases that are not exact do not go into a sketch; the weights go by the number of a case, so they stay in the list.
-    for k in chosen:
-        a, b, tree, edit = pairs[k]
+def _sketched(made: Record) -> Iterator[tuple[int, int, Sketch]]:
+    """The sketches of all pairs that make a program from which anything comes back."""
+    exercise, layout = made.exercise, list(made.right.parts)
+    parts = {layout[cell] for cell in joint_cells(made.right, exercise.observer, made.cases)}
+    for a, b, tree, edit in _pairs(made):
         with suppress(Exception):  # two edits may not make a program
-            whole = _exact_sketch(exercise, exercise.changed(edit, tree), made.cases)
-            found += [(a, b, whole)] if whole is not None else []
-    return found
+            if found := _exact_sketch(exercise, exercise.changed(edit, tree), made.cases, parts):
+                yield a, b, found
 
 
-def _exact_sketch(exercise: Exercise, answer: Any, cases: list[dict]) -> np.ndarray | None:
-    """The whole sketch, without running the cases that do not go into it; None where nothing ever comes back."""
+def _exact_sketch(exercise: Exercise, answer: Any, cases: list[dict], parts: Collection[Part] = ()) -> Sketch | None:
+    """The sketch, without running the cases that do not go into it; None where nothing ever comes back."""
     observer, empty = exercise.observer, Trace()
     exact = [c for c in cases if observer.is_exact(c)]
     with _unheard():
@@ -287,7 +264,7 @@ def _exact_sketch(exercise: Exercise, answer: Any, cases: list[dict]) -> np.ndar
     raw = iter(came)
     traces = [next(raw) if observer.is_exact(c) else empty for c in cases]
     seen = traces if observer.raw_tells() else interpret(traces, observer, cases)
-    return sketch(traces, seen, observer, cases, parts=False).whole
+    return sketch(traces, seen, observer, cases, parts)
 
 
 def _new(rows: np.ndarray, known: np.ndarray) -> np.ndarray:

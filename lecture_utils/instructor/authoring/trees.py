@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,26 +12,34 @@ Edit = dict[int, Any]
 
 
 def rebuilt(node: Any, edit: Edit) -> Any:
-    """A copy of a tree with ``edit`` made in it."""
+    """A tree with ``edit`` made in it. What is not changed is shared with the old one, which stays as it is."""
     if id(node) in edit:
         rest = {key: value for key, value in edit.items() if key != id(node)}
         new = edit[id(node)]
         return [rebuilt(each, rest) for each in new] if isinstance(new, list) else rebuilt(new, rest)
     if isinstance(node, list):
-        new = []
-        for each in node:
-            built = rebuilt(each, edit)
-            new += built if isinstance(built, list) else [built]
-        if node and isinstance(node[0], ast.stmt) and not new:
-            return [ast.Pass()]
-        return new
+        return _rebuilt_list(node, edit)
     if not isinstance(node, ast.AST):
         return node
-    new = copy.copy(node)
+    changed = {}
     for name, value in ast.iter_fields(node):
-        if isinstance(value, (list, ast.AST)):
-            setattr(new, name, rebuilt(value, edit))
+        if isinstance(value, (list, ast.AST)) and (new := rebuilt(value, edit)) is not value:
+            changed[name] = new
+    if not changed:
+        return node
+    new = type(node)()
+    new.__dict__.update(node.__dict__, **changed)
     return new
+
+
+def _rebuilt_list(nodes: list, edit: Edit) -> list:
+    new = []
+    for each in nodes:
+        built = rebuilt(each, edit)
+        new += built if isinstance(built, list) else [built]
+    if len(new) == len(nodes) and all(a is b for a, b in zip(new, nodes, strict=True)):
+        return nodes
+    return new or ([ast.Pass()] if isinstance(nodes[0], ast.stmt) else [])
 
 
 def made(tree: ast.Module, edit: Edit, namespace: dict[str, Any], names: Sequence[str]) -> Any:

@@ -175,8 +175,11 @@ def _(random):
 
 def noise_case(grads, **args):
     grads = [[round(x, 2) for x in row] for row in grads]
+    table = torch.tensor(grads, dtype=torch.float64)
+    spread = float((table - table.mean(dim=0)).square().sum() / len(grads))
+    shown = {"full gradient": [round(x, 3) for x in table.mean(dim=0).tolist()], "tr Σ": round(spread, 4)}
     text = ", ".join([f"{len(grads)} gradients of {len(grads[0])} weights", *(f"{k}={v}" for k, v in args.items())])
-    return {"args": {"per_example_grads": grads, **args}, "text": text}
+    return {"args": {"per_example_grads": grads, **args}, "on_the_way": shown, "text": text}
 
 
 # --- 1.3 noise_scale ---------------------------------------------------------------------------------------------

@@ -14,13 +14,16 @@ NOTEBOOK = "02_learning_rate_decay"
 @exercise(NOTEBOOK, points=3, observer=Values(raises="ValueError"), rtol=1e-5)
 def stationary_variance(lr, curvature, noise_variance):
     if not 0 < lr * curvature < 2:
-        raise ValueError("not stationary")
+        raise ValueError("there is a stationary variance for 0 < lr * curvature < 2 only")
     return lr * noise_variance / (curvature * (2 - lr * curvature))
 
 
 ABOVE, BELOW = "lr * noise_variance", "curvature * (2 - lr * curvature)"
 FORMULA = f"{ABOVE} / ({BELOW})"
-STABLE, STOP = "0 < lr * curvature < 2", 'raise ValueError("not stationary")'
+STABLE, STOP = (
+    "0 < lr * curvature < 2",
+    'raise ValueError("there is a stationary variance for 0 < lr * curvature < 2 only")',
+)
 NOWHERE = "At ηh ≥ 2 every step lands further away, at η ≤ 0 nothing pulls back: raise a ValueError there."
 ANSWERED = f"an answer comes back where there is none: a number, nan, None or an error can be overlooked. {NOWHERE}"
 ANOTHER = (
@@ -291,7 +294,7 @@ for name, before, after, credit, message in [
 for phrase, message in {
     "`lr` is used where `size` belongs.": "every size is batch0: before the limits it is too small.",
     "`max_batch` is used where `size` belongs.": "every size is max_batch. Are the limits the right way round?",
-    "a line of its own is left out.": "the list stays empty.",
+    "the line that calls `append` is left out.": "the list stays empty.",
 }.items():
     growing_batch.reword(phrase, message)
 

@@ -335,9 +335,20 @@ save_checkpoint.mistake(
     message="after load_checkpoint everything is as before the call. What stands in the file must go into the objects that "
     "are handed in.",
 )
-save_checkpoint.switch_off(
-    ""
-)  # all generic ones: each crashes, which the error tells better, or does what one above does
+# All generic ones: each crashes, which the error tells better, or does what one above does.
+save_checkpoint.switch_off("")
+for first, second in [
+    ("load_state_dict", "load_state_dict"), ("load_state_dict", "set_rng_state"), ("set_rng_state", "set_state"),
+]:  # fmt: skip
+    save_checkpoint.equivalent(
+        f"the line that calls `{first}` comes after the line that calls `{second}`, and it should come before.",
+        "each brings back a part of its own",
+    )
+save_checkpoint.equivalent(
+    "the line that calls `load_state_dict` comes after the line that calls `load_state_dict`, "
+    "and it should come before. (2)",
+    "each brings back a part of its own",
+)
 
 
 @save_checkpoint.cases

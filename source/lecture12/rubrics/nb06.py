@@ -209,7 +209,7 @@ RARE_IN_FUNCTIONS = [
     "`lr` stands in place of `beta", "`1 - lr` stands", "`beta1` stands in place of `lr`", "`beta2` stands in place of `lr`",
     "`lr` multiplies `w`", "`lr` multiplies the term with `beta", "`beta1` multiplies", "`1 - beta1` multiplies",
     "`beta2` multiplies", "`1 - beta2` multiplies", "the length of", "the mean of", "the sign of `grad`", "the size of",
-    "`grad` is returned", "`m` is returned", "`r` is returned", "`w` is returned", "`t` is used",
+    "`grad` is returned", "`m` is returned", "`r` is returned", "`w` is returned",
 ]  # fmt: skip
 # Nor these in lines that are taken from an adam_step that has passed.
 RARE_IN_COPIES = [
@@ -279,8 +279,9 @@ class MyAdam(torch.optim.Optimizer):
 
 # Without its power β acts like a t that is not stored; of numbers of one's own the class has more to say.
 slips_of(MyAdam, [row for row in ADAM if row[0] not in ("power_forgotten", "own_eps")])
+MyAdam.equivalent("`p` comes after the line that calls `update`, and it should come before.", "neither uses the other")
 MyAdam.switch_off(
-    *RARE, *RARE_IN_COPIES, "a line of its own", "the comparison", "the condition", "the part with `grad` and `m` comes",
+    *RARE, *RARE_IN_COPIES, "the line that calls", "the comparison", "the condition", "the part with `grad` and `m` comes",
     "yes and no", "`-1` stands", "`__init__`", "`beta1` is used", "`beta2` is used", "`betas`", "`eps` stands", "`group` is",
     "`lr` stands", "`p` comes after", "`p` is used", "`params`", "`self` is",
 )  # fmt: skip

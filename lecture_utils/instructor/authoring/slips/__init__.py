@@ -15,7 +15,7 @@ from lecture_utils.instructor.authoring.exercise import Exercise, Slip
 from lecture_utils.instructor.authoring.slips import arithmetic, calls, names, statements
 from lecture_utils.instructor.authoring.slips.places import Arguments, Place, Told, expressions_of, places_in
 
-__all__ = ["Arguments", "generic", "in_tree"]
+__all__ = ["Arguments", "generic", "in_tree", "untold"]
 
 STATEMENTS: tuple[Callable[[ast.stmt, Place], Told], ...] = (
     statements.constants, statements.returned, statements.reused, statements.accumulated, statements.order, statements.lines_left_out, statements.early_returns,
@@ -27,7 +27,10 @@ EXPRESSIONS: tuple[tuple[Any, Callable[[Any, Place], Told]], ...] = (
     (ast.BinOp, calls.roots_with_more),
     (ast.BinOp, calls.inside_of_calls),
     (ast.UnaryOp, arithmetic.signs),
-    (ast.Call, calls.calls),
+    (ast.Call, calls.other_functions),
+    (ast.Call, calls.exponentials),
+    (ast.Call, calls.arguments_of_calls),
+    (ast.Call, calls.insides),
     (ast.Name, names.names),
     (ast.Constant, names.numbers),
     (ast.Subscript, names.subscripts),
@@ -53,12 +56,22 @@ def generic(exercise: Exercise, known: Arguments) -> list[Slip]:
 
 def in_tree(exercise: Exercise, tree: ast.Module, known: Arguments) -> Iterator[Slip]:
     """The generic slips in a tree: of the reference, or of a mistake in which another one is made."""
+    return (slip for slip, is_off in _made(exercise, tree, known) if not is_off)
+
+
+def untold(exercise: Exercise, known: Arguments) -> list[Slip]:
+    """Those that the author has switched off."""
+    return [slip for slip, is_off in _made(exercise, exercise.tree, known) if is_off]
+
+
+def _made(exercise: Exercise, tree: ast.Module, known: Arguments) -> Iterator[tuple[Slip, bool]]:
     seen: dict[str, int] = {}
     for phrase, edit in _phrases(tree, known):
-        if edit and not any(phrase.startswith(beginning) for beginning in exercise.off):
+        if edit:
             seen[phrase] = seen.get(phrase, 0) + 1
             name = phrase if seen[phrase] == 1 else f"{phrase} ({seen[phrase]})"
-            yield Slip(name, exercise.words.get(phrase, phrase), edit=edit)
+            is_off = any(phrase.startswith(beginning) for beginning in exercise.off)
+            yield Slip(name, exercise.words.get(phrase, phrase), edit=edit), is_off
 
 
 def _phrases(tree: ast.Module, known: Arguments) -> Told:

@@ -124,6 +124,9 @@ def powers(node: ast.BinOp, place: Place) -> Told:
     a, b, where = node.left, node.right, place.where
     what = "square" if is_number(b, 2) else "root" if is_number(b, 0.5) else "power"
     yield f"the {what} of {as_code(a)} is missing {where}.", {id(node): a}
+    if what == "square" and made_name(place.statement) in place.parameters:
+        one = ast.Call(ast.Attribute(node, "mean", ast.Load()), [], [])
+        yield f"one mean of all squares stands where each has its own {where}.", {id(node): one}
     if what == "square":
         yield (
             f"the size of {as_code(a)} stands where its square belongs {where}.",
@@ -139,6 +142,8 @@ def powers(node: ast.BinOp, place: Place) -> Told:
         return
     yield f"a product stands where a power belongs {where}.", {id(node): binary(a, ast.Mult, b)}
     yield f"base and exponent are exchanged {where}.", {id(node): binary(b, ast.Pow, a)}
+    of_e = binary(expr("2.718281828459045"), ast.Pow, ast.UnaryOp(ast.USub(), binary(a, ast.Mult, b)))
+    yield f"e to the power of a product stands where another power belongs {where}.", {id(node): of_e}
     yield f"the exponent is one too large {where}.", {id(node): binary(a, ast.Pow, binary(b, ast.Add, expr("1")))}
     yield f"the exponent is one too small {where}.", {id(node): binary(a, ast.Pow, binary(b, ast.Sub, expr("1")))}
     yield f"the sign of the exponent is wrong {where}.", {id(node): binary(a, ast.Pow, ast.UnaryOp(ast.USub(), b))}

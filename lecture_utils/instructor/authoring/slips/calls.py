@@ -3,66 +3,99 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import dataclass
 
 from lecture_utils.instructor.authoring.slips.places import Place, Told, as_code, binary, expr, is_number
 
+MODULES = ("torch", "math", "np", "F")
 ROOTS = {"sqrt"}
+KEPT = set("item clone detach range len isinstance step zeros_like add_param_group".split())  # nobody leaves these out
 EXCHANGED = {
-    "max": ("min",), "min": ("max",), "ceil": ("floor", "trunc"), "floor": ("ceil",), "sum": ("mean",), "mean": ("sum",),
-    "log": ("log10", "log2", "exp", "sqrt"), "exp": ("log",), "sqrt": ("log",), "cos": ("sin",), "argmin": ("argmax",), "round": ("int",), "any": ("all",), "all": ("any",),
+    "max": ("min", "mean"), "min": ("max", "mean"), "ceil": ("floor", "trunc"), "floor": ("ceil",), "sum": ("mean",),
+    "mean": ("sum",), "log": ("log10", "log2", "exp", "sqrt"), "exp": ("log",), "sqrt": ("log",), "cos": ("sin",),
+    "argmin": ("argmax",), "round": ("int",), "any": ("all",), "all": ("any",), "square": ("abs",),
+    "zeros_like": ("ones_like",), "zeros": ("ones",),
 }  # fmt: skip
 
 
-def calls(node: ast.Call, place: Place) -> Told:
-    where, method = place.where, isinstance(node.func, ast.Attribute)
-    name = node.func.attr if method else getattr(node.func, "id", "")
-    of_module = method and isinstance(node.func.value, ast.Name) and node.func.value.id in ("torch", "math", "np", "F")
-    inner = node.func.value if method and not of_module else node.args[0] if node.args else None
-    if inner is not None and name not in (
-        "item",
-        "clone",
-        "detach",
-        "range",
-        "len",
-        "isinstance",
-        "step",
-        "zeros_like",
-    ):
-        said = "the root" if name in ROOTS else f"`{name}`"
-        yield f"{said} is missing {where}.", {id(node): inner}
-    for other in EXCHANGED.get(name, ()):
-        if other == "int":
-            new: ast.expr = ast.Name("int", ast.Load())
+@dataclass(frozen=True)
+class Called:
+    """A call, taken apart: the function's name, and what it is taken of (None where that is not one thing)."""
+
+    name: str
+    inner: ast.expr | None
+    is_method: bool
+
+    @classmethod
+    def of(cls, node: ast.Call) -> Called:
+        attribute = isinstance(node.func, ast.Attribute)
+        of_module = attribute and isinstance(node.func.value, ast.Name) and node.func.value.id in MODULES
+        inner = node.func.value if attribute and not of_module else node.args[0] if node.args else None
+        name = node.func.attr if attribute else getattr(node.func, "id", "")
+        return cls(name, inner, attribute and not of_module)
+
+
+def other_functions(node: ast.Call, place: Place) -> Told:
+    """The function left out, or another one in its place."""
+    call, where = Called.of(node), place.where
+    if call.inner is not None and call.name not in KEPT:
+        said = "the root" if call.name in ROOTS else f"`{call.name}`"
+        yield f"{said} is missing {where}.", {id(node): call.inner}
+    for other in EXCHANGED.get(call.name, ()):
+        if other == "int" or not isinstance(node.func, ast.Attribute):
+            new: ast.expr = ast.Name(other, ast.Load())
         else:
-            new = ast.Attribute(node.func.value, other, ast.Load()) if method else ast.Name(other, ast.Load())
-        yield (
-            f"`{other}` stands where another function belongs {where}.",
-            {id(node): ast.Call(new, node.args, node.keywords)},
-        )
-    if isinstance(inner, ast.BinOp) and isinstance(inner.op, (ast.Add, ast.Sub, ast.Div)) and len(node.args) < 2:
-        each = [_applied(node, part) for part in (inner.left, inner.right)]
-        yield f"`{name}` is taken of each part by itself {where}.", {id(node): binary(each[0], type(inner.op), each[1])}
-    if inner is not None and len(node.args) < 2:
-        yield from _outside(node, name, inner, where)
-    if name in ROOTS and inner is not None:
-        yield f"a square stands where a root belongs {where}.", {id(node): binary(inner, ast.Pow, expr("2"))}
+            new = ast.Attribute(node.func.value, other, ast.Load())
+        changed = ast.Call(new, node.args, node.keywords)
+        yield f"`{other}` stands where another function belongs {where}.", {id(node): changed}
+    if call.name in ROOTS and call.inner is not None:
+        yield f"a square stands where a root belongs {where}.", {id(node): binary(call.inner, ast.Pow, expr("2"))}
         yield f"the root is taken twice {where}.", {id(node): binary(node, ast.Pow, expr("0.5"))}
+    squares = node.func.value if call.is_method and call.name == "sum" and not node.args else None
+    if isinstance(squares, ast.Call) and Called.of(squares).name == "square":
+        length = ast.Call(ast.Attribute(Called.of(squares).inner, "norm", ast.Load()), [], [])
+        yield f"a length stands where its square belongs {where}.", {id(node): length}
+    if call.name == "long" and call.inner is not None:
+        for way, said in (("ceil", "up"), ("round", "to the nearest")):
+            rounded = ast.Call(ast.Attribute(call.inner, way, ast.Load()), [], [])
+            yield f"it is rounded {said}, not cut off, {where}.", {id(node): _applied(node, rounded)}
+
+
+def exponentials(node: ast.Call, place: Place) -> Told:
+    """What looks like e to a power, and is not."""
+    call, where = Called.of(node), place.where
+    if call.name != "exp" or call.inner is None:
+        return
+    for base in ("2", "10"):
+        yield (
+            f"a power of {base} stands where one of e belongs {where}.",
+            {id(node): binary(expr(base), ast.Pow, call.inner)},
+        )
+    line = binary(expr("1"), ast.Add, call.inner)
+    yield f"a straight line stands where a power of e belongs {where}.", {id(node): line}
+    over = binary(expr("1"), ast.Div, binary(expr("1"), ast.Sub, call.inner))
+    yield f"1 over 1 plus something stands where a power of e belongs {where}.", {id(node): over}
+
+
+def arguments_of_calls(node: ast.Call, place: Place) -> Told:
+    """A keyword that is not given, another dimension, two cases exchanged."""
+    call, where = Called.of(node), place.where
     for k, keyword in enumerate(node.keywords):
         rest = node.keywords[:k] + node.keywords[k + 1 :]
         yield f"`{keyword.arg}` is not given {where}.", {id(node): ast.Call(node.func, node.args, rest)}
-    if method and not of_module and node.args:
-        yield f"`{name}` is taken of everything {where}.", {id(node): ast.Call(node.func, [], node.keywords)}
+    if call.is_method and node.args:
+        yield f"`{call.name}` is taken of everything {where}.", {id(node): ast.Call(node.func, [], node.keywords)}
         if len(node.args) == 1 and is_number(node.args[0]) and node.args[0].value in (0, 1):
             turned = ast.Call(node.func, [ast.Constant(1 - node.args[0].value)], node.keywords)
-            yield f"`{name}` goes along the other dimension {where}.", {id(node): turned}
-    if name == "where" and len(node.args) == 3:
+            yield f"`{call.name}` goes along the other dimension {where}.", {id(node): turned}
+    if call.name == "where" and len(node.args) == 3:
         first, second, third = node.args
         yield f"the two cases are exchanged {where}.", {id(node): ast.Call(node.func, [first, third, second], [])}
-    if name == "grad_fn" and node.args and not isinstance(node.args[0], ast.Name):
+    if call.name == "grad_fn" and node.args and not isinstance(node.args[0], ast.Name):
         yield "the gradient is taken at `w`.", {id(node): ast.Call(node.func, [expr("w")], [])}
         behind = binary(expr("2 * w"), ast.Sub, node.args[0])
         yield "the gradient is taken on the other side of `w`.", {id(node): ast.Call(node.func, [behind], [])}
-    if name == "range":
+    if call.name == "range":
         yield (
             f"the loop begins one too late {where}.",
             {id(node): ast.Call(node.func, _shifted(node.args, 1, False), [])},
@@ -74,8 +107,15 @@ def calls(node: ast.Call, place: Place) -> Told:
         yield f"the loop ends one too late {where}.", {id(node): ast.Call(node.func, _shifted(node.args, 1, True), [])}
 
 
-def _outside(node: ast.Call, name: str, inner: ast.expr, where: str) -> Told:
-    """A part of what a function is taken of, moved outside of it; powers of another base."""
+def insides(node: ast.Call, place: Place) -> Told:
+    """A part of what a function is taken of, moved outside of it."""
+    call, where = Called.of(node), place.where
+    inner, name = call.inner, call.name
+    if inner is None or len(node.args) > 1:
+        return
+    if isinstance(inner, ast.BinOp) and isinstance(inner.op, (ast.Add, ast.Sub, ast.Div)):
+        each = [_applied(node, part) for part in (inner.left, inner.right)]
+        yield f"`{name}` is taken of each part by itself {where}.", {id(node): binary(each[0], type(inner.op), each[1])}
     if isinstance(inner, ast.BinOp) and isinstance(inner.op, (ast.Mult, ast.Div)):
         first, second = _applied(node, inner.left), _applied(node, inner.right)
         moved = {id(node): binary(first, type(inner.op), inner.right)}
@@ -92,12 +132,6 @@ def _outside(node: ast.Call, name: str, inner: ast.expr, where: str) -> Told:
             f"the minus stands outside of `{name}` {where}.",
             {id(node): ast.UnaryOp(ast.USub(), _applied(node, plain))},
         )
-    if name == "exp":
-        for base in ("2", "10"):
-            yield (
-                f"a power of {base} stands where one of e belongs {where}.",
-                {id(node): binary(expr(base), ast.Pow, inner)},
-            )
 
 
 def _applied(call: ast.Call, inner: ast.expr) -> ast.Call:

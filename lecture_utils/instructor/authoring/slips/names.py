@@ -82,6 +82,11 @@ def subscripts(node: ast.Subscript, place: Place) -> Told:
         yield f"{as_code(node.value)} is used as a whole {place.where}.", {id(node): node.value}
         return
     lower, upper = node.slice.lower, node.slice.upper
+    if upper:
+        for by, said in ((1, "late"), (-1, "early")):
+            moved = binary(upper, ast.Add, ast.Constant(by))
+            cut = ast.Subscript(node.value, ast.Slice(lower, moved), ast.Load())
+            yield f"it is cut one too {said} {place.where}.", {id(node): cut}
     if lower:
         yield (
             f"it is cut at its end only, not at its beginning, {place.where}.",

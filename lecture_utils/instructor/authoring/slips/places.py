@@ -100,7 +100,9 @@ def line_of(statement: ast.stmt) -> str:
         return "in the head of the loop"
     if isinstance(statement, ast.Raise):
         return "in the error"
-    return "in a line of its own"
+    called = statement.value.func if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call) else None
+    name = getattr(called, "attr", getattr(called, "id", ""))
+    return f"in the line that calls `{name}`" if name else "in a line of its own"
 
 
 def as_code(node: ast.AST | str) -> str:

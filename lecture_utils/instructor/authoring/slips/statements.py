@@ -119,19 +119,20 @@ def returned(statement: ast.stmt, place: Place) -> Told:
 
 
 def whole_results(statement: ast.stmt, place: Place) -> Told:
-    """Told only where nothing inside of the line is: the whole with another sign, or what it leaves of 1."""
+    """Told only where nothing inside of the line is: the whole with another sign, or with a factor."""
     if isinstance(statement, ast.Return) and statement.value is not None and not isinstance(statement.value, ast.Tuple):
-        whole = statement.value
+        whole = statement.value.body if isinstance(statement.value, ast.Lambda) else statement.value
         yield "what it leaves of 1 is returned.", {id(whole): binary(expr("1"), ast.Sub, whole)}
         yield "it is returned with the opposite sign.", {id(whole): ast.UnaryOp(ast.USub(), whole)}
+        factors = [p for p in place.parameters if p in place.known.numbers] if isinstance(whole, ast.Name) else []
+        for factor in (f for p in factors if p != whole.id for f in (p, f"1 - {p}")):
+            yield f"a factor `{factor}` too many is returned.", {id(whole): binary(whole, ast.Mult, expr(factor))}
+            yield f"it is divided by `{factor}` and returned.", {id(whole): binary(whole, ast.Div, expr(factor))}
     name = made_name(statement)
     if isinstance(statement, ast.Assign) and name in place.parameters and "grad" in place.parameters:
-        plain = "w - lr * grad" if name == "w" else "grad"
-        said = (
-            "`w` makes a step of plain gradient descent."
-            if name == "w"
-            else f"`{name}` is the gradient of this step, no more."
-        )
+        plain, said = "grad", f"`{name}` is the gradient of this step, no more."
+        if name == "w":
+            plain, said = "w - lr * grad", "`w` makes a step of plain gradient descent."
         if name not in place.counts and plain not in ast.unparse(statement):
             yield said, {id(statement.value): expr(plain)}
 
@@ -189,7 +190,8 @@ def _sources(statement: ast.stmt, name: str, place: Place) -> list[str]:
         for n in ast.walk(statement)
         if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and id(n) not in called
     ]
-    kept = [f for f in dict.fromkeys(found) if f not in ("torch", "math", name) and f not in place.rates][:2]
+    rates = place.rates if name in place.parameters else []
+    kept = [f for f in dict.fromkeys(found) if f not in ("torch", "math", name, *rates)][:2]
     return kept if name not in place.parameters else [k for k in kept if k == "grad"]
 
 
