@@ -127,7 +127,7 @@ def test_stepping_cases_are_hard_enough(name):
     cases = EXERCISES[name].draw(Random(1))
     runs, single = [c for c in cases if c["steps"] > 1], [c for c in cases if c["steps"] == 1]
     assert all(c["steps"] >= 5 for c in runs)
-    assert single
+    assert single or len(EXERCISES[name].observer.returns) == 1
     shapes = [[shape(t["w"]) for t in c["start"]] for c in runs]
     assert any(() in s for s in shapes)
     assert any(len(set(s)) < len(s) for s in shapes)  # two of one shape
@@ -142,15 +142,15 @@ def shape(numbers):
 
 @pytest.mark.parametrize("name", STEPPING)
 def test_no_coincidence_makes_two_mistakes_alike(name):
-    """No hyperparameter is another, or what another leaves of 1, or what people write in its place."""
+    """No hyperparameter is another, or what another leaves of 1; no β is the square of the other."""
     for seed in range(50):
         for c in EXERCISES[name].draw(Random(seed))[:2]:
             values = {k: v[0] if isinstance(v, list) else v for k, v in c["hyper"].items()}
             for (a, x), (b, y) in combinations(values.items(), 2):
                 assert abs(x - y) > 1e-9, (a, b, seed)
-                assert abs(x + y - 1) > 1e-9, (a, b, seed)
-                assert abs(x - y * y) > 1e-9, (a, b, seed)
-                assert abs(y - x * x) > 1e-9, (a, b, seed)
+                assert abs(x + y - 1) > 1e-9 or "eps" in (a, b), (a, b, seed)
+                assert not a.startswith("beta") or abs(x - y * y) > 1e-9, (a, b, seed)
+                assert not b.startswith("beta") or abs(y - x * x) > 1e-9, (a, b, seed)
 
 
 # --- right answers in float32 are right --------------------------------------------------------------------------
@@ -175,7 +175,7 @@ def test_right_rewritings_in_float32_are_never_refused(name):
     for seed in range(300):
         cases = json.loads(json.dumps(exercise.draw(Random(f"float32 {seed}"))))
         cases = [c | {"dtype": "float32"} if "dtype" in c else c for c in cases]
-        right = observe(exercise.reference, exercise.observer, cases)
+        right = reference_of(exercise, cases)[0]
         found = observe(space["rewritten"], exercise.observer, cases)
         assert all(same(a, b, exercise.rtol) for a, b in zip(found, right, strict=True)), seed
 
@@ -339,18 +339,18 @@ def test_most_of_what_real_people_write_is_named(checks_file):
 def made_up(points=1):
     """An exercise of this test's own."""
 
-    def scaled_sum(a, b, c):
-        total = a + b
+    def scaled(a, b, c):
+        total = a - b
         return c * total
 
-    made = exercise("00_start_here", points=points)(scaled_sum)
+    made = exercise("00_start_here", points=points)(scaled)
     made.cases(lambda random: [case(a=1.5, b=2.25, c=0.75), case(a=-3.5, b=0.5, c=2.5)])
     return made
 
 
 def test_a_slip_must_fit_just_once():
-    with pytest.raises(CourseError, match="slip lost of scaled_sum: “a - b” fits 0 times"):
-        made_up().slip("lost", "a - b", "a", "lost.")
+    with pytest.raises(CourseError, match="slip lost of scaled: “a + b” fits 0 times"):
+        made_up().slip("lost", "a + b", "a", "lost.")
     with pytest.raises(CourseError, match="“b” fits 2 times"):
         doubled().slip("which", "b", "a", "b for a.")
 
@@ -364,20 +364,20 @@ def doubled():
 
 def test_two_slips_that_behave_alike_must_say_the_same():
     made = made_up()
-    made.slip("one", "a + b", "a - b", "minus.")
-    made.slip("two", "total = a + b", "total = a + -b", "less.")
+    made.slip("one", "a - b", "a + b", "plus.")
+    made.slip("two", "total = a - b", "total = b + a", "more.")
     with pytest.raises(CourseError, match="one and two behave alike"):
         record(made)
     alike = made_up()
-    alike.slip("one", "a + b", "a - b", "minus.")
-    alike.slip("two", "total = a + b", "total = a + -b", "minus.")
-    assert [s.name for s in record(alike).slips[:2]] == ["one", record(alike).slips[1].name]
+    alike.slip("one", "a - b", "a + b", "plus.")
+    alike.slip("two", "total = a - b", "total = b + a", "plus.")
+    assert "two" not in {s.name for s in record(alike).slips}
 
 
 def test_cases_that_cannot_tell_are_refused():
     made = made_up()
-    made.cases(lambda random: [case(a=2.0, b=2.0, c=1.0)])
-    with pytest.raises(CourseError, match="the cases of scaled_sum cannot tell from the reference: .*`c` is missing"):
+    made.cases(lambda random: [case(a=3.0, b=1.0, c=1.0)])
+    with pytest.raises(CourseError, match="the cases of scaled cannot tell from the reference: .*`c` is missing"):
         record(made)
     made.slip("unscaled", "c * total", "total", "not scaled.")
     with pytest.raises(CourseError, match="cannot tell the slip unscaled from the reference"):
@@ -395,7 +395,7 @@ def test_a_mistake_needs_words_and_a_name_of_its_own():
     made = made_up()
     with pytest.raises(CourseError, match="needs a docstring"):
         made.mistake(lambda a, b, c: 0, name="zero")
-    made.slip("minus", "a + b", "a - b", "minus.")
+    made.slip("minus", "a - b", "a + b", "plus.")
     with pytest.raises(CourseError, match="two slips called minus"):
         made.slip("minus", "c * total", "total", "plus.")
 
@@ -404,7 +404,7 @@ def test_a_reference_that_fails_is_not_recorded():
     """It would count for every answer that fails there."""
     made = made_up()
     made.reference = lambda a, b, c: a / undefined  # noqa: F821
-    with pytest.raises(CourseError, match="scaled_sum.*its own reference fails"):
+    with pytest.raises(CourseError, match="scaled.*its own reference fails"):
         record(made)
 
 
@@ -437,7 +437,8 @@ def test_a_busy_machine_does_not_change_what_is_recorded(monkeypatch):
 
 
 def test_recorded_file_holds_no_code(checks_file):
-    text = checks_file.read_text(encoding="utf-8")
+    entries = json.loads(checks_file.read_text(encoding="utf-8"))["exercises"].values()
+    text = json.dumps([{key: value for key, value in e.items() if key != "question"} for e in entries])
     assert not re.search(r"\blambda[^\"]*:", text)
     assert "def " not in text
     assert set(load(checks_file)) == set(ALL)

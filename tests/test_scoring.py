@@ -184,15 +184,15 @@ def test_the_secret_is_made_once_and_only_for_its_owner(tmp_path, monkeypatch):
         score.secret.__wrapped__()
 
 
-def test_batches_are_looked_at_where_the_notebook_reaches_for_the_observer():
-    """They are judged beside the student's code: who replaces what judges them could pass without an answer."""
+def test_resumed_runs_are_looked_at_where_the_notebook_reaches_for_the_observer():
+    """Their digests are made beside the student's code: who replaces what makes them could pass without an answer."""
     cells = [
         'import sys\nO = sys.modules["lecture_utils.checks.observers"]',
-        "def minibatches(n, batch_size, generator): ...",
+        "def save_checkpoint(path, model, optimizer, scheduler, epoch, generator): ...",
     ]
     for code, suspected in ((cells, True), (cells[1:], False)):
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in code])
-        assert bool(Reading(notebook).doubt(EXERCISES["minibatches"])) is suspected
+        assert bool(Reading(notebook).doubt(EXERCISES["save_checkpoint"])) is suspected
 
 
 def test_honest_text_stays_as_it_is():

@@ -73,13 +73,17 @@ class Problem(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    """One array that came back: in which ``step`` (0 where nothing counts them) or at which ``place``, as what, of which tensor."""
+    """One array that came back: in which ``step`` (0 where nothing counts them) or at which ``place``, as what, of which tensor.
+
+    ``scale`` is the size of what went in, where the reference was recorded.
+    """
 
     place: str
     name: str
     value: Any  # a torch.Tensor
     step: int = 0
     tensor: int = 0
+    scale: float = 0.0
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -150,17 +154,18 @@ def close(a: torch.Tensor, b: torch.Tensor, tolerance: float) -> bool:
 
 
 def tolerances(expected: Trace, rtol: float) -> list[float]:
-    """For each entry ``rtol`` times the largest finite number of its step (at least 1e-3).
+    """For each entry ``rtol`` times the largest finite number of its step, what goes in and what comes out (at least 1e-3).
 
-    A state near zero beside large weights may be off by what rounding does to the weights: a right rule that is written
-    in another order differs by that much.
+    A state near zero beside large weights or gradients may be off by what rounding does to those: a right rule that is
+    written in another order differs by that much.
     """
     largest: dict[tuple[str, int], float] = {}
     for entry in expected.entries:
         value = entry.value.double()
         finite = value[torch.isfinite(value)].abs()
         here = float(finite.max()) if finite.numel() else 0.0
-        largest[entry.place, entry.tensor] = max(largest.get((entry.place, entry.tensor), 1e-3), here)
+        before = largest.get((entry.place, entry.tensor), 1e-3)
+        largest[entry.place, entry.tensor] = max(before, here, entry.scale)
     return [rtol * largest[entry.place, entry.tensor] for entry in expected.entries]
 
 
@@ -185,7 +190,10 @@ def same(got: Trace, expected: Trace, rtol: float) -> bool:
 def encode(trace: Trace, text: bool = False) -> dict[str, Any]:
     """A trace as strict JSON: ``inf`` and ``nan`` become strings. A problem's ``text`` is kept if asked for."""
     data: dict[str, Any] = {
-        "entries": [[e.place, e.name, _numbers(e.value.tolist()), e.step, e.tensor] for e in trace.entries]
+        "entries": [
+            [e.place, e.name, _numbers(e.value.tolist()), e.step, e.tensor, *([e.scale] if e.scale else [])]
+            for e in trace.entries
+        ]
     }
     if problem := trace.problem:
         data["problem"] = [*problem.end(), *([str(problem)] if text else [])]
@@ -195,8 +203,8 @@ def encode(trace: Trace, text: bool = False) -> dict[str, Any]:
 def decode(data: dict[str, Any]) -> Trace:
     """The inverse of ``encode``. Raises all sorts of errors for what is no trace."""
     entries = [
-        Entry(str(place), str(name), from_numbers(numbers), int(step), int(tensor))
-        for place, name, numbers, step, tensor in data["entries"]
+        Entry(str(place), str(name), from_numbers(numbers), int(step), int(tensor), *map(float, scale))
+        for place, name, numbers, step, tensor, *scale in data["entries"]
     ]
     if not data.get("problem"):
         return Trace(entries)

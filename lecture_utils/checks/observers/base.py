@@ -56,6 +56,10 @@ class Observer:
         """Whether raw values tell more than what is compared, because they are not compared themselves."""
         return False
 
+    def scale_of(self, case: dict, got: Trace, entry: Entry) -> float:
+        """The largest number that goes in where ``entry`` comes back: rounding is in proportion to it."""
+        return 0.0
+
     def goes_in(self, case: dict, got: Trace, entry: Entry) -> dict[str, Any]:
         """What the answer gets where ``entry`` comes back, as names and numbers to be shown."""
         return {}

@@ -53,6 +53,14 @@ class Steps(Observer):
     def result_of(self, entry: Entry, case: dict) -> str | None:
         return entry.name if entry.step == 1 else None
 
+    def scale_of(self, case: dict, got: Trace, entry: Entry) -> float:
+        given = [
+            torch.as_tensor(v).double()
+            for v in self.goes_in(case, got, entry).values()
+            if not isinstance(v, str | None)
+        ]
+        return round(max(float(v.abs().max()) for v in given), 4)
+
     def goes_in(self, case: dict, got: Trace, entry: Entry) -> dict[str, Any]:
         given = dict(case["start"][entry.tensor])
         if entry.step > 1:

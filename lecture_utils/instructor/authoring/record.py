@@ -14,7 +14,7 @@ import sys
 import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations, islice
 from pathlib import Path
 from random import Random
@@ -109,6 +109,8 @@ def reference_of(exercise: Exercise, cases: list[dict]) -> tuple[list[Trace], Sk
                 f"The rubric of {exercise.name} ({exercise.notebook}): its own reference fails. {trace.problem} "
                 f"Case: {case['text']}."
             )
+        scale = exercise.observer.scale_of
+        trace.entries = [replace(e, scale=scale(case, trace, e)) for e in trace.entries]
     return seen, right
 
 
