@@ -22,7 +22,7 @@ from lecture_utils.grading import sandbox
 
 _IMPORTS = """
     ipykernel.kernelapp IPython.core.ultratb matplotlib.font_manager matplotlib.pyplot matplotlib_inline.backend_inline
-    torch torch._dynamo torch.func lecture_utils.checks.emit lecture_utils.explorer lecture_utils.stacked
+    torch torch._dynamo torch.func lecture_utils.grading.emit lecture_utils.explorer lecture_utils.stacked
 """.split()
 
 

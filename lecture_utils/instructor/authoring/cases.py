@@ -16,8 +16,9 @@ def numbers(random: Random, shape: tuple[int, ...], low: float = -2.0, high: flo
 
 
 def case(**args: Any) -> dict[str, Any]:
-    """A case for ``Values``: its arguments, and how they read."""
-    return {"args": args, "text": ", ".join(f"{name}={short(value)}" for name, value in args.items())}
+    """A case for ``Values``: its arguments, and how they read. Lists are not in the text: the table shows them."""
+    plain = {name: value for name, value in args.items() if not isinstance(value, list)}
+    return {"args": args, "text": _named(plain)}
 
 
 def steps(
