@@ -4,7 +4,10 @@ import shutil
 
 import nbformat
 import pytest
+from conftest import EXERCISES
 from nbclient import NotebookClient
+
+from lecture_utils.checks.quiz import which_set
 
 
 @pytest.fixture
@@ -164,6 +167,17 @@ def test_scoreboard_counts_in_the_notebooks_order(run):
 def test_scoreboard_counts_points(run):
     _, _, (done, _, _) = run(RIGHT, "check(gradient_step)", "scoreboard('00')")
     assert "1 of 1 points" in done
+
+
+def test_of_a_question_the_best_try_counts(run):
+    """Who goes on trying things does not lose what is right; a function that is broken again is not green any more."""
+    ask = "from lecture_utils.checks import check_answer"
+    question = EXERCISES["evidence_board"].question
+    right = question.answer(which_set("evidence_board", "anna", len(question.numbers)))
+    tries = [f"check_answer('evidence_board', {answer!r}, 'anna')" for answer in (right, right[::-1], None)]
+    guard = "print(passed('evidence_board'), passed('gradient_step'))"
+    cells = [ask, *tries, RIGHT, "check(gradient_step)", WRONG, "check(gradient_step)", guard]
+    assert run(*cells)[-1][0].rstrip().endswith("True False")
 
 
 def test_an_answer_that_builds_on_another_says_whose_check_to_mend_first(run):

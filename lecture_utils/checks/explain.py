@@ -15,6 +15,7 @@ from lecture_utils.checks.traces import Entry, Kind, Problem, close, tolerances
 if TYPE_CHECKING:
     from lecture_utils.checks.judge import Finding
 
+MOST_ROWS = 8  # of what comes back; of more only the first that differs is shown
 LONG = 40  # characters of a cell; what is longer stands below the table
 
 
@@ -193,14 +194,15 @@ def _table(recorded: Recorded, finding: Finding) -> Table | None:
     given = recorded.observer.goes_in(finding.case, finding.got, first)
     wanted = {e.name: e for e in finding.expected.entries if (e.place, e.tensor) == (first.place, first.tensor)}
     came = {e.name: e for e in finding.got.entries if (e.place, e.tensor) == (first.place, first.tensor)}
-    if len(wanted) > 8:
+    others = [e for name, e in came.items() if name not in wanted]
+    if len(wanted) > MOST_ROWS:
         wanted = {first.name: first}
     given_rows = [(name, shown(value)) for name, value in given.items()]
     below = tuple(f"{name} = {text}" for name, text in given_rows if len(text) > LONG)
     texts = {name: text for name, text in given_rows if len(text) <= LONG}
     names = dict.fromkeys([*(n for n in wanted if n in given), *(n for n in texts if n not in wanted), *wanted])
     rows = [_row(name, texts.get(name, ""), wanted.get(name), came.get(name), name == first.name) for name in names]
-    rows += [Row(n, "", "–", shown(e.value)) for n, e in came.items() if n not in wanted and e.key not in wanted]
+    rows += [Row(e.name, "", "–", shown(e.value)) for e in others]
     place = f"{first.place[0].upper()}{first.place[1:]}"
     several = len({e.tensor for e in finding.expected.entries})
     of = f", tensor {first.tensor + 1} of {several}" if several > 1 and first.step else ""

@@ -62,7 +62,9 @@ def refuse(text: str) -> None:
 
 def show_verdict(verdict: Verdict, exercise: Recorded) -> float | None:
     """Show a verdict and keep it for the scoreboard; what ``check`` returns or raises then."""
-    _verdicts[verdict.exercise] = verdict
+    before = _verdicts.get(verdict.exercise)
+    if not (exercise.question and before and before.passed):  # of a question the best try counts
+        _verdicts[verdict.exercise] = verdict
     show(card(verdict, exercise.number, exercise.data.get("link", "")))
     if verdict.credit and os.environ.get("NBGRADER_EXECUTION") == "autograde":
         # An nbgrader without the course's grading room reads the score from what a check cell returns.
