@@ -166,7 +166,7 @@ def ours(tmp_path_factory):
     """The batch with all attacks, and the course before and after."""
     base = tmp_path_factory.mktemp("attacks")
     mark = f"mark{secrets.token_hex(6)}"
-    course = copy_course(base / "course", "00", "03", "04")
+    course = copy_course(base / "course", "00", "01", "03", "04")
     outside = Outside(base / "outside", mark)
     home, temporary = base / "home", base / "tmp"
     (home / ".ipython/profile_default/startup").mkdir(parents=True)
