@@ -4,19 +4,35 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from lecture_utils.checks.recorded import Recorded
 from lecture_utils.checks.sketch import Named
-from lecture_utils.checks.traces import Entry, Kind, Problem, close, tolerances
-
-if TYPE_CHECKING:
-    from lecture_utils.checks.judge import Finding
+from lecture_utils.checks.traces import Entry, Kind, Problem, Trace, close, tolerances
 
 MOST_ROWS = 8  # of what comes back; of more only the first that differs is shown
 LONG = 40  # characters of a cell; what is longer stands below the table
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Where and how an answer differs, and which mistakes it looks like.
+
+    ``agreeing`` of ``total`` cases are right. ``case`` is the first that is not, with what came back (``got``) and what
+    was expected; ``entry`` is the number of the first array that differs there, or None where only the end does.
+    ``hidden``: that case is one of those which nothing may be said about.
+    """
+
+    agreeing: int
+    total: int
+    case: dict[str, Any] | None = None
+    got: Trace | None = None
+    expected: Trace | None = None
+    entry: int | None = None
+    hidden: bool = False
+    named: Named | None = None
 
 
 @dataclass(frozen=True)
@@ -126,10 +142,17 @@ def failing(problem: Problem) -> str:
 # --- where it differs --------------------------------------------------------------------------------------------
 
 
+def _what_ended_it(finding: Finding) -> Problem | None:
+    """The problem that ended the answer, if all was right until the step in which it came."""
+    problem, i, entries = finding.got.problem, finding.entry, finding.got.entries
+    here = i is None or i >= len(entries) or (problem and entries[i].place == problem.place)
+    return problem if here else None
+
+
 def _problem(finding: Finding) -> Problem | None:
     """What is to be told as the reason: how the trace ended, if all was right until then, or a number of the wrong kind."""
-    problem, i, entries = finding.got.problem, finding.entry, finding.got.entries
-    if problem and (i is None or i >= len(entries) or entries[i].place == problem.place):
+    i, entries = finding.entry, finding.got.entries
+    if problem := _what_ended_it(finding):
         return problem
     if i is None or i >= len(entries):
         return Problem(Kind.DIFFERENT, "It ends before all is there that should come.")
@@ -137,13 +160,8 @@ def _problem(finding: Finding) -> Problem | None:
         return None
     got, right = entries[i].value, finding.expected.entries[i].value
     if got.shape != right.shape:
-        what = (
-            "The result"
-            if entries[i].name == "result"
-            else f"The new {entries[i].name}"
-            if entries[i].step
-            else entries[i].name
-        )
+        name = entries[i].name
+        what = {"result": "The result"}.get(name, f"The new {name}" if entries[i].step else name)
         text = f"{what} has the wrong shape: expected {tuple(right.shape)}, got {tuple(got.shape)}."
         return Problem(Kind.SHAPE, text)
     if got.is_floating_point() and torch.isfinite(right).all() and not torch.isfinite(got).all():
@@ -154,9 +172,8 @@ def _problem(finding: Finding) -> Problem | None:
 
 def _headline(finding: Finding) -> str:
     i, entries = finding.entry, finding.got.entries
-    ended = finding.got.problem
-    if ended and (i is None or i >= len(entries) or entries[i].place == ended.place):
-        return failing(ended)
+    if problem := _what_ended_it(finding):
+        return failing(problem)
     if i is None or i >= len(entries):
         return "something is missing"
     first = entries[i]

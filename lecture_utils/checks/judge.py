@@ -3,34 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from lecture_utils.checks.explain import Verdict, explain
+from lecture_utils.checks.explain import Finding, Verdict, explain
 from lecture_utils.checks.observers import TIME_LIMIT, interpret, perform
 from lecture_utils.checks.recorded import Recorded, find_exercise
 from lecture_utils.checks.sketch import Named, look_up, sketch
 from lecture_utils.checks.traces import Trace, first_difference, same
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Where and how an answer differs, and which mistakes it looks like.
-
-    ``agreeing`` of ``total`` cases are right. ``case`` is the first that is not, with what came back (``got``) and what
-    was expected; ``entry`` is the number of the first array that differs there, or None where only the end does.
-    ``hidden``: that case is one of those which nothing may be said about.
-    """
-
-    agreeing: int
-    total: int
-    case: dict[str, Any] | None = None
-    got: Trace | None = None
-    expected: Trace | None = None
-    entry: int | None = None
-    hidden: bool = False
-    named: Named | None = None
 
 
 def judge(
