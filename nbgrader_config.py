@@ -17,10 +17,10 @@ c.Execute.timeout = 60  # seconds per cell
 c.Execute.record_timing = False
 c.Execute.shutdown_kernel = "immediate"
 
-# Grading: submissions are mended, run in a sandbox, and scored outside it (lecture_utils/grading).
-c.Autograde.pre_convert_hook = "lecture_utils.grading.repair.before_autograde"
+# Grading: submissions are mended, run in a sandbox, and scored outside it (lecture_utils/instructor/grading).
+c.Autograde.pre_convert_hook = "lecture_utils.instructor.grading.repair.before_autograde"
 c.Autograde.sanitize_preprocessors = [
-    "lecture_utils.grading.repair.Repair",
+    "lecture_utils.instructor.grading.repair.Repair",
     "nbgrader.preprocessors.ClearOutput",
     "nbgrader.preprocessors.DeduplicateIds",
     "nbgrader.preprocessors.OverwriteKernelspec",
@@ -28,14 +28,14 @@ c.Autograde.sanitize_preprocessors = [
     "nbgrader.preprocessors.CheckCellMetadata",
 ]
 c.Autograde.autograde_preprocessors = [
-    "lecture_utils.grading.repair.KeepRepairs",
-    "lecture_utils.grading.observe.Observe",
-    "lecture_utils.grading.score.Score",
+    "lecture_utils.instructor.grading.repair.KeepRepairs",
+    "lecture_utils.instructor.grading.observe.Observe",
+    "lecture_utils.instructor.grading.score.Score",
     "nbgrader.preprocessors.SaveAutoGrades",
     "nbgrader.preprocessors.AssignLatePenalties",
-    "lecture_utils.grading.score.Review",
+    "lecture_utils.instructor.grading.score.Review",
     "nbgrader.preprocessors.CheckCellMetadata",
 ]
-c.GenerateFeedback.exporter_class = "lecture_utils.grading.feedback.FeedbackExporter"
+c.GenerateFeedback.exporter_class = "lecture_utils.instructor.reporting.feedback.FeedbackExporter"
 # Two threads are slower on these small networks, and much slower beside another grading process.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

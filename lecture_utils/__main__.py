@@ -36,10 +36,10 @@ def main(arguments: list[str] | None = None) -> int:
     build.add_argument(
         "--exam", metavar="DIR", help="only write the questions to DIR, without any answer, to be graded"
     )
-    paper = verb("paper", "paper:write", "make the questions as a page to print, and a key with all explanations")
+    paper = verb("paper", "instructor.authoring.paper:write", "make the questions as a page to print, and a key with all explanations")
     paper.add_argument("--student", default="paper", metavar="ID", help="whose numbers; any text gives a variant")
     paper.add_argument("--out", dest="folder", type=Path, default="paper", metavar="DIR", help="where (default: paper)")
-    bundle = verb("bundle", "bundle:write", "make the zip file for students")
+    bundle = verb("bundle", "instructor.authoring.bundle:write", "make the zip file for students")
     bundle.add_argument("target", nargs="?", default="improving_optimization.zip", metavar="file")
     grade = verb("grade", _grade, "grade all submissions, write feedback, the class report and grades.csv")
     grade.add_argument("assignment", nargs="?", default=ASSIGNMENT)
@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     report = verb("report", _report, "write the class report and the tables of what is graded: report/, grades.csv")
     report.add_argument("assignment", nargs="?", default=ASSIGNMENT)
     report.add_argument("--db", metavar="URL", help="of the gradebook")
-    demo = verb("demo", "grading.demo:demo", "make a class of honest and hostile students, grade it, open its report")
+    demo = verb("demo", "instructor.reporting.demo:demo", "make a class of honest and hostile students, grade it, open its report")
     demo.add_argument(
         "--dir", dest="directory", metavar="DIR", help="an empty or new folder (default: a temporary one)"
     )
@@ -90,7 +90,7 @@ def _test(arguments: list[str]) -> int:
 
 
 def _build(only: list[str], check: bool, exam: str | None) -> int:
-    from lecture_utils import build
+    from lecture_utils.instructor.authoring import build
 
     if exam:
         build.exam(Path(exam))
@@ -104,7 +104,7 @@ def _build(only: list[str], check: bool, exam: str | None) -> int:
 
 
 def _grade(**options: Any) -> int:
-    from lecture_utils.grading import batch
+    from lecture_utils.instructor.grading import batch
 
     code = batch.grade(**options)
     _report(options["assignment"], options["db"])
@@ -112,7 +112,7 @@ def _grade(**options: Any) -> int:
 
 
 def _report(assignment: str, db: str | None) -> int:
-    from lecture_utils.grading.report import report
+    from lecture_utils.instructor.reporting.report import report
 
     print(f"report: {report(assignment, db)}")
     return 0

@@ -61,7 +61,7 @@ FORGE = """
 import json, sys
 from IPython.display import display, publish_display_data
 from lecture_utils.checks import observers as O, traces as T
-from lecture_utils.grading import emit as E
+from lecture_utils.instructor.grading import emit as E
 MIME = E.MIME
 def job():
     frame = sys._getframe()
@@ -1200,7 +1200,7 @@ attack(
 RESUME = """
 import base64, json, sys
 from lecture_utils.checks.observers import resume as R
-from lecture_utils.grading import emit as E
+from lecture_utils.instructor.grading import emit as E
 def replace(answer, text):
     job = json.loads(text); results = []
     for k, case in enumerate(job["cases"]):

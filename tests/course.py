@@ -7,10 +7,10 @@ import sys
 
 import nbformat
 
-from lecture_utils import build
 from lecture_utils.environment import ROOT, tools
-from lecture_utils.grading import demo
+from lecture_utils.instructor.authoring import build
 from lecture_utils.instructor.authoring.record import load_rubrics
+from lecture_utils.instructor.reporting import demo
 
 STUB = "# YOUR CODE HERE\nraise NotImplementedError()"
 

@@ -27,8 +27,8 @@ from course import copy_course, scores
 
 from lecture_utils.checks import Verdict
 from lecture_utils.environment import ROOT, tools
-from lecture_utils.grading import sandbox, score
-from lecture_utils.grading.score import Score
+from lecture_utils.instructor.grading import sandbox, score
+from lecture_utils.instructor.grading.score import Score
 
 pytestmark = pytest.mark.skipif(bool(sandbox.why_not()), reason=f"no sandbox: {sandbox.why_not()}")
 
@@ -46,13 +46,13 @@ os.environ["PYTHONPATH"] = c.CourseDirectory.root
 """
 GRADE = """
 import sys
-from lecture_utils.grading import batch
+from lecture_utils.instructor.grading import batch
 if __name__ == "__main__":
     sys.exit(batch.grade(workers=2, cell_seconds=%d, submission_seconds=25))
 """
 SPEC = """
 import json
-from lecture_utils.grading import score
+from lecture_utils.instructor.grading import score
 from lecture_utils.checks.traces import encode
 names = [n for n, e in score.exercises().items() if e.draw is not None]
 print(json.dumps({n: [score.hidden(n).cases, [encode(t) for t in score.hidden(n).reference]] for n in names}))

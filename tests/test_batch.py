@@ -18,8 +18,8 @@ from course import copy_course, run, scores, submit
 from nbgrader.api import Gradebook
 
 from lecture_utils.environment import CourseError, tools
-from lecture_utils.grading import batch
-from lecture_utils.grading.observe import Observe
+from lecture_utils.instructor.grading import batch
+from lecture_utils.instructor.grading.observe import Observe
 
 STUDENTS = [f"s{k}" for k in range(4)]
 WRONG = {"gradient_step-answer": "def gradient_step(w, grad, lr):\n    return w + lr * grad"}
@@ -85,7 +85,7 @@ def test_the_time_of_a_submission_is_that_of_its_notebooks_in_this_grading(monke
 
 
 def test_a_grading_process_that_computes_for_ever_is_ended_even_inside_an_expression():
-    code = "import re; from lecture_utils.grading import batch; batch.OWN_SECONDS = 0.2\n"
+    code = "import re; from lecture_utils.instructor.grading import batch; batch.OWN_SECONDS = 0.2\n"
     code += "with batch._bounded(): re.match('(a+)+$', 'a' * 50 + 'b')"
     done = subprocess.run([sys.executable, "-c", code], env=tools(), timeout=60)
     assert done.returncode == -signal.SIGVTALRM

@@ -9,8 +9,8 @@ import jupytext
 import nbformat
 import pytest
 
-from lecture_utils import build
 from lecture_utils.environment import ROOT, CourseError, tools
+from lecture_utils.instructor.authoring import build
 
 SOURCES = sorted((ROOT / "source" / "lecture12").glob("[0-9][0-9]_*.py"))
 

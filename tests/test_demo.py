@@ -9,8 +9,8 @@ import pytest
 from course import run
 
 from lecture_utils.environment import CourseError
-from lecture_utils.grading import sandbox
-from lecture_utils.grading.demo import ATTACKS, BREAKAGES, demo
+from lecture_utils.instructor.grading import sandbox
+from lecture_utils.instructor.reporting.demo import ATTACKS, BREAKAGES, demo
 
 pytestmark = pytest.mark.skipif(bool(sandbox.why_not()), reason="there is no sandbox here")
 

@@ -21,11 +21,11 @@ from hypothesis import strategies as st
 from nbclient import NotebookClient
 from torch.optim import lr_scheduler
 
-from lecture_utils import build, paper, practice, questions
 from lecture_utils.checks import CheckFailed, judge_question, quiz
 from lecture_utils.checks.recorded import load as load_checks
 from lecture_utils.checks.traces import Problem
 from lecture_utils.environment import CourseError
+from lecture_utils.instructor.authoring import build, paper, practice, questions
 from lecture_utils.instructor.authoring.sealed import seal
 
 NAME = "08_midterm_practice"

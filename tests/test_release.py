@@ -9,8 +9,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from lecture_utils import bundle, practice
 from lecture_utils.environment import ROOT, CourseError
+from lecture_utils.instructor.authoring import bundle, practice
 
 RELEASE = ROOT / "notebooks" / "lecture12"
 NOTEBOOKS = sorted(RELEASE.glob("*.ipynb"))

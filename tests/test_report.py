@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from lecture_utils.grading import report as reporting
-from lecture_utils.grading.page import OUTCOMES, page
-from lecture_utils.grading.report import Result, Submission, canvas_rows, exercise_rows
+from lecture_utils.instructor.reporting import report as reporting
+from lecture_utils.instructor.reporting.page import OUTCOMES, page
+from lecture_utils.instructor.reporting.report import Result, Submission, canvas_rows, exercise_rows
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>\u202egnp'
 EXERCISES = [("04_momentum", "momentum_step", 3), ("04_momentum", "nesterov_step", 3), ("06_adam", "adam_step", 5)]

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lecture_utils.checks.traces import Kind
-from lecture_utils.grading import emit, score
-from lecture_utils.grading.reading import Reading
+from lecture_utils.instructor.grading import emit, score
+from lecture_utils.instructor.grading.reading import Reading
 
 TRACED = [e for e in EXERCISES.values() if e.draw is not None and e.observer.turns == 1]
 

@@ -10,7 +10,7 @@ import pytest
 from browser import chromium, lab
 from playwright.sync_api import Page, expect
 
-from lecture_utils import bundle
+from lecture_utils.instructor.authoring import bundle
 
 NOTEBOOK = "notebooks/lecture12/04_momentum_nesterov.ipynb"
 WRONG = (

@@ -61,7 +61,7 @@ def why_not() -> str:
     if inside := [p for p in _readable() if ROOT.is_relative_to(p)]:
         return f"The course lies in {inside[0]}, which student code must be able to read. Move it elsewhere."
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-P", "-c", "from lecture_utils.grading import sandbox; sandbox.rehearse()", folder]
+        command = [sys.executable, "-P", "-c", "from lecture_utils.instructor.grading import sandbox; sandbox.rehearse()", folder]
         run = subprocess.run(command, capture_output=True, text=True, cwd="/", check=False)
     if run.returncode == 0:
         return ""

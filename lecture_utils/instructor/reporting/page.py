@@ -14,7 +14,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from lecture_utils.grading.report import Result, Submission
+from lecture_utils.instructor.reporting.report import Result, Submission
 
 TEXT_LIMIT = 400  # characters of anything that a submission had a say in
 PASS, BINS = 0.5, 10  # who has less of the points needs help; bars of the histogram

@@ -20,8 +20,8 @@ from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 from traitlets.config import Config
 
-from lecture_utils import practice, questions
 from lecture_utils.environment import ASSIGNMENT, NOTEBOOKS, ROOT, SOLUTIONS, SOURCE, CourseError, sources, tools
+from lecture_utils.instructor.authoring import practice, questions
 from lecture_utils.instructor.authoring.exercise import Exercise
 from lecture_utils.instructor.authoring.files import Files, exam_text, files, stale
 from lecture_utils.instructor.authoring.record import load_rubrics

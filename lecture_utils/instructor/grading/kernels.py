@@ -26,7 +26,7 @@ from jupyter_client.provisioning import LocalProvisioner
 from traitlets import Type, default
 
 from lecture_utils.environment import ROOT
-from lecture_utils.grading import sandbox
+from lecture_utils.instructor.grading import sandbox
 
 PROVISIONER = "lecture-utils-fork"
 LARGEST_MESSAGE = 8 * 2**20  # bytes: a kernel that sends more is cut off
@@ -43,7 +43,7 @@ class ForkServer:
         keep = {name: os.environ[name] for name in ("LANG", "LD_LIBRARY_PATH") if name in os.environ}
         keep |= {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
         keep |= {"OMP_NUM_THREADS": "1", "HOME": "/"}
-        command = [sys.executable, "-P", "-m", "lecture_utils.grading.forkserver", str(theirs.fileno())]
+        command = [sys.executable, "-P", "-m", "lecture_utils.instructor.grading.forkserver", str(theirs.fileno())]
         fds = [theirs.fileno()]
         self.process = subprocess.Popen(command, pass_fds=fds, env=keep, cwd="/", start_new_session=True)
         theirs.close()

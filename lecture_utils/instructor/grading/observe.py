@@ -20,9 +20,9 @@ from nbgrader.preprocessors import Execute
 from nbgrader.utils import is_grade, is_locked
 from traitlets import Bool, Integer, Unicode
 
-from lecture_utils.grading import sandbox, score
-from lecture_utils.grading.emit import MIME
-from lecture_utils.grading.kernels import GradingKernelManager, UnlockedKernelManager
+from lecture_utils.instructor.grading import sandbox, score
+from lecture_utils.instructor.grading.emit import MIME
+from lecture_utils.instructor.grading.kernels import GradingKernelManager, UnlockedKernelManager
 
 RESTARTS = 5  # of the kernel per notebook
 DEATHS = 2  # of the kernel in one cell, after which the cell is skipped: the first may have had another cause
@@ -184,7 +184,7 @@ def _emission(source: str, job: dict[str, Any]) -> str:
         n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Call) and ast.unparse(n.func).startswith("check")
     )
     given = [ast.unparse(a) for a in call.args if not isinstance(a, ast.Constant)]
-    return f"from lecture_utils.grading.emit import emit\nemit(lambda: ({', '.join(given)},), {json.dumps(job)!r})"
+    return f"from lecture_utils.instructor.grading.emit import emit\nemit(lambda: ({', '.join(given)},), {json.dumps(job)!r})"
 
 
 def _record(cell: NotebookNode, nonce: str) -> Any:

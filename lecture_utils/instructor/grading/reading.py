@@ -34,7 +34,7 @@ _EVASIVE = set("""
 _EVASIVE |= {f"{name}()" for name in (*_BARE, "getattr")} | {"an unknown module"}
 _OF_FILES = {"pickle", "cloudpickle", "write_text", "write_bytes"}  # a checkpoint may be written by any of them
 _MAGICS = set("time timeit capture matplotlib config pwd who whos".split())  # that only run their code
-_INSIDE = ("lecture_utils.checks", "lecture_utils.grading", "lecture_utils.instructor")
+_INSIDE = ("lecture_utils.checks", "lecture_utils.instructor.grading", "lecture_utils.instructor")
 
 
 class Reading:

@@ -37,10 +37,10 @@ from lecture_utils.checks.recorded import Recorded, load
 from lecture_utils.checks.sketch import Named
 from lecture_utils.checks.traces import PROBLEMS, Entry, Kind, Problem, Trace, decode, same, traced
 from lecture_utils.environment import NOTEBOOKS, ROOT, SOURCE, CourseError
-from lecture_utils.grading.reading import Reading
 from lecture_utils.instructor.authoring.exercise import Exercise
 from lecture_utils.instructor.authoring.files import fingerprint
 from lecture_utils.instructor.authoring.record import load_rubrics, reference_of, see
+from lecture_utils.instructor.grading.reading import Reading
 
 SECRET = ROOT / "grading_secret"
 COMPARING = 60  # seconds for one record: an honest one takes less than one

@@ -29,7 +29,7 @@ from typing import Any
 from tqdm import tqdm
 
 from lecture_utils.environment import ASSIGNMENT, ROOT, CourseError, tools
-from lecture_utils.grading import sandbox
+from lecture_utils.instructor.grading import sandbox
 
 LOCKED_RETRIES, LOCKED_WAIT = 5, 2.0  # when SQLite sees a deadlock it does not wait: times, seconds
 SQLITE_PATIENCE = 60  # seconds to wait for a database that somebody else writes to; Python's default is 5
@@ -121,7 +121,7 @@ def _alone() -> Iterator[None]:
 
 def is_done(job: Job) -> bool:
     """Whether these very files were graded to the end, by `grade` or by another nbgrader command."""
-    from lecture_utils.grading.repair import why_refused
+    from lecture_utils.instructor.grading.repair import why_refused
 
     try:
         if not job.graded.exists() or why_refused(job.folder):
@@ -169,7 +169,7 @@ def _start_worker() -> None:
         sandbox.die_with_parent()
         import resource
 
-        from lecture_utils.grading.kernels import ForkServer
+        from lecture_utils.instructor.grading.kernels import ForkServer
 
         ForkServer.get()  # imports while this process does
         # A kernel can send faster than one can read. Then this process ends, and not whichever the system chooses.
@@ -240,7 +240,7 @@ def grade_one(job: Job) -> dict[str, Any]:
         if Path(job.root) != ROOT:  # a worker of a cluster: it would grade by other rubrics, with another secret
             raise CourseError(f"this process runs the course in {ROOT}: start it with PYTHONPATH={job.root}")
         api = nbgrader_api(job.root, job.db, job.sandboxed, job.cell_seconds, job.submission_seconds)
-        from lecture_utils.grading.repair import tidy, wanted_cells
+        from lecture_utils.instructor.grading.repair import tidy, wanted_cells
 
         wanted = wanted_cells(api.coursedir.db_url, job.assignment)
         there = sorted(str(p.relative_to(job.folder)) for p in job.folder.rglob("*") if p.is_file())
@@ -362,8 +362,8 @@ def open_gradebook(root: Path, db: str | None) -> Iterator[Any]:
 
 def _prepare(assignment: str, db: str | None) -> set[str]:
     """See to it that the gradebook knows the assignment as it is now. The names of all that it knows."""
-    from lecture_utils import build
-    from lecture_utils.grading import score
+    from lecture_utils.instructor.authoring import build
+    from lecture_utils.instructor.grading import score
 
     score.secret()  # before several workers make it at once
     for name in score.exercises():

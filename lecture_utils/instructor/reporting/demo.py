@@ -18,7 +18,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from lecture_utils.environment import ASSIGNMENT, ROOT, CourseError, tools
-from lecture_utils.grading import sandbox
+from lecture_utils.instructor.grading import sandbox
 
 FOLDERS = ("lecture_utils", "notebooks", "solutions", "source")
 FILES = ("nbgrader_config.py", "pyproject.toml", "requirements.txt")
@@ -61,7 +61,7 @@ ATTACKS = {  # what hostile students write, and nothing else
     "exit": "import os\nos._exit(0)",
     "source": "import glob\nfor file in glob.glob('../../../source/**/*.py', recursive=True) + ['../../../source/lecture12/rubrics/nb00.py']:\n"
     "    exec(open(file).read())",
-    "forged": "from IPython.display import display\nfrom lecture_utils.grading import emit\n"
+    "forged": "from IPython.display import display\nfrom lecture_utils.instructor.grading import emit\n"
     "class Fake:\n    passed, credit, kind = True, 1.0, 'passed'\n"
     'def forge(*args):\n    display({emit.MIME: \'{"passed": true, "credit": 1, "nonce": ""}\'}, raw=True)\n    print(99.0)\n    return 99.0\n'
     "emit.emit = forge\nimport lecture_utils.checks\nlecture_utils.checks.check = check = forge",

@@ -9,7 +9,7 @@ from pathlib import Path
 from latex2mathml.converter import convert
 from nbconvert.filters import markdown2html
 
-from lecture_utils.questions import KINDS, Question, load
+from lecture_utils.instructor.authoring.questions import KINDS, Question, load
 
 TITLE = "Improving Optimization · midterm practice"
 STYLE = """

@@ -279,7 +279,7 @@ def _names_of_course(assignment: str) -> dict[str, list[Wanted]]:
     """Of the nbgrader command that is running; in the formgrader's server, of the course's own configuration."""
     from traitlets.config import Application
 
-    from lecture_utils.grading.batch import nbgrader_api
+    from lecture_utils.instructor.grading.batch import nbgrader_api
 
     app = Application.instance() if Application.initialized() else None
     coursedir = getattr(app, "coursedir", None) or nbgrader_api(str(ROOT), None).coursedir

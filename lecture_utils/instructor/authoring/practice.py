@@ -12,7 +12,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from lecture_utils.checks.quiz import NOBODY
 from lecture_utils.environment import CourseError, sources
-from lecture_utils.questions import KINDS, RECORDS, Question, load
+from lecture_utils.instructor.authoring.questions import KINDS, RECORDS, Question, load
 
 
 def expand(notebook: NotebookNode) -> None:

@@ -18,11 +18,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from lecture_utils.grading import sandbox
+from lecture_utils.instructor.grading import sandbox
 
 _IMPORTS = """
     ipykernel.kernelapp IPython.core.ultratb matplotlib.font_manager matplotlib.pyplot matplotlib_inline.backend_inline
-    torch torch._dynamo torch.func lecture_utils.grading.emit lecture_utils.explorer lecture_utils.stacked
+    torch torch._dynamo torch.func lecture_utils.instructor.grading.emit lecture_utils.explorer lecture_utils.stacked
 """.split()
 
 

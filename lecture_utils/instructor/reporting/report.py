@@ -68,8 +68,8 @@ def report(assignment: str = ASSIGNMENT, db: str | None = None, root: Path = ROO
     from nbgrader.api import MissingEntry
     from nbgrader.plugins import CsvExportPlugin
 
-    from lecture_utils.grading.batch import open_gradebook
-    from lecture_utils.grading.page import page
+    from lecture_utils.instructor.grading.batch import open_gradebook
+    from lecture_utils.instructor.reporting.page import page
 
     with open_gradebook(root, db) as gradebook:
         try:
