@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from http.client import HTTPException
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import sklearn.datasets
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import train_test_split
-from sklearn.utils.validation import check_memory
 from torch.nn import functional as F
 
 from lecture_utils.devices import HOST, Device, pick_device
+
+# scikit-learn is imported inside the functions that need it: 0.8 s that most notebooks do not have to wait for.
 
 # The set mnist_784, version 1, of openml.org. Its last 10,000 examples are the test set.
 MNIST_SHAPE, MNIST_TEST, MNIST_PIXEL_SUM = (70_000, 784), 10_000, 1_832_221_745
@@ -74,6 +73,8 @@ def ridge_softmax_minimum(data: Data, l2: float) -> float:
     """
     if l2 <= 0:
         raise ValueError(f"l2 must be positive, but it is {l2}: without a penalty there may be no minimum.")
+    from sklearn.linear_model import LogisticRegression
+
     x = F.pad(data.x.to(HOST, torch.float64), (0, 1), value=1.0)  # the added 1 carries the bias
     model = LogisticRegression(C=1 / (l2 * data.n), fit_intercept=False, solver="newton-cg", tol=1e-9, max_iter=1000)
     w = torch.as_tensor(model.fit(x.numpy(), data.y.to(HOST).numpy()).coef_, device=HOST)
@@ -86,6 +87,9 @@ def mnist(device: Device = None, cache: str | os.PathLike | None = None, validat
     Downloaded once (15 MB) from openml.org, verified, and kept in the folder ``cache``, by default scikit-learn's data
     folder. Raises ConnectionError if it is neither there nor to be had, ValueError if openml.org sends something else.
     """
+    import sklearn.datasets
+    from sklearn.utils.validation import check_memory
+
     folder = Path(cache or sklearn.datasets.get_data_home())
     # fetch_openml keeps the file that was sent, but needs a minute to read it: what is kept here is the arrays.
     x, y = check_memory(str(folder)).cache(_openml_mnist, ignore=["folder"])(folder)
@@ -94,6 +98,8 @@ def mnist(device: Device = None, cache: str | os.PathLike | None = None, validat
 
 
 def _openml_mnist(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    import sklearn.datasets
+
     try:  # liac-arff is the parser that needs no pandas
         sent = sklearn.datasets.fetch_openml(
             "mnist_784", version=1, as_frame=False, parser="liac-arff", data_home=folder
@@ -113,14 +119,43 @@ def _openml_mnist(folder: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _digits() -> tuple[np.ndarray, ...]:
-    x, y = sklearn.datasets.load_digits(return_X_y=True)
+    """The file that scikit-learn's ``load_digits`` reads, read here: 64 pixels and the class in each line."""
+    file = Path(find_spec("sklearn").origin).parent / "datasets" / "data" / "digits.csv.gz"
+    if file.exists():
+        table = np.loadtxt(file, delimiter=",")
+        x, y = table[:, :-1], table[:, -1].astype(int)
+    else:  # another version may keep it elsewhere
+        from sklearn.datasets import load_digits
+
+        x, y = load_digits(return_X_y=True)
     return _split(x / 16, y, 360)
 
 
 def _split(x: np.ndarray, y: np.ndarray, size: int) -> tuple[np.ndarray, ...]:
-    """x, y without, and x, y of, ``size`` examples with the classes in equal shares."""
-    keep, take = train_test_split(np.arange(len(y)), test_size=size, stratify=y, random_state=0)
+    """x, y without, and x, y of, ``size`` examples with the classes in equal shares.
+
+    Number for number what ``train_test_split(stratify=y, random_state=0)`` of scikit-learn gives.
+    """
+    random, counts = np.random.RandomState(0), np.bincount(y)
+    kept = _shares(counts, len(y) - size, random)
+    taken = _shares(counts - kept, size, random)
+    classes = [random.permutation(np.flatnonzero(y == k)) for k in range(len(counts))]
+    keep = [each[:n] for each, n in zip(classes, kept, strict=True)]
+    take = [each[n : n + m] for each, n, m in zip(classes, kept, taken, strict=True)]
+    keep, take = random.permutation(np.concatenate(keep)), random.permutation(np.concatenate(take))
     return x[keep], y[keep], x[take], y[take]
+
+
+def _shares(counts: np.ndarray, size: int, random: np.random.RandomState) -> np.ndarray:
+    """How many of each class make ``size``: rounded down, then one more where most was cut off, ties at random."""
+    exact = counts / counts.sum() * size
+    shares = np.floor(exact)
+    cut_off = exact - shares
+    for most in np.unique(cut_off)[::-1]:
+        (tied,) = np.where(cut_off == most)
+        if missing := int(size - shares.sum()):
+            shares[random.choice(tied, size=min(len(tied), missing), replace=False)] += 1
+    return shares.astype(int)
 
 
 def _data(x, y, x_test, y_test, validation: int, device: Device) -> Data:

@@ -96,70 +96,109 @@ def sweep(
     """
     if isinstance(rule, str) and (rule not in RULES or state is not None):
         raise ValueError(f"rule={rule!r}: give one of {', '.join(RULES)} (without state), or your own step function.")
-    step, start = RULES.get(rule, rule), STATES.get(rule, (0.0,)) if state is None else state
+    start = STATES.get(rule, (0.0,)) if state is None else state
     lrs = torch.as_tensor(lrs, dtype=torch.float64, device=HOST).reshape(-1)
-    seeds, sizes, n_lrs = tuple(map(int, seeds)), batch_sizes(batch_size, epochs), len(lrs)
-    if not n_lrs or not seeds:
+    seeds, sizes = tuple(map(int, seeds)), batch_sizes(batch_size, epochs)
+    if not len(lrs) or not seeds:
         raise ValueError("lrs and seeds must each have at least one entry.")
-
-    def factor(epoch: int) -> Tensor:
-        value = torch.as_tensor(schedule(epoch) if schedule else 1.0, dtype=lrs.dtype, device=HOST)
-        if value.shape not in ((), lrs.shape):
-            raise ValueError(
-                f"schedule({epoch}) gave {value.numel()} factors for {n_lrs} rates: give one, or one for each."
-            )
-        return value.expand(n_lrs)
-
-    rates = torch.stack([lrs * factor(epoch) for epoch in range(epochs)], dim=1)
-
-    @torch.no_grad()
-    def run(seeds: Sequence[int]) -> dict[str, Tensor]:
-        runs, randoms, losses = len(seeds) * n_lrs, [generator(seed) for seed in seeds], []
-        weights, shapes = _stack(n_lrs, seeds, hidden, data)
-        memory, grad = start_state(start, weights), torch.empty_like(weights)
-        views, grad_views = _views(weights, shapes), _views(grad, shapes)
-
-        def penalty() -> Tensor | float:
-            return l2 / 2 * sum(view.reshape(runs, -1).square().sum(1) for view in views) if l2 else 0.0
-
-        def point() -> dict[str, Tensor]:
-            values = curves(lambda x, y: _score(views, runs, x, y), data)
-            return values | {"train_loss": values["train_loss"] + penalty()}
-
-        history = [point()]
-        for epoch, size in enumerate(sizes):
-            order = torch.stack([torch.cat(shuffled(data.n, size, random)) for random in randoms]).to(data.x.device)
-            labels = data.y[order].view(len(seeds), 1, 1, -1).expand(-1, n_lrs, -1, -1).reshape(runs, 1, -1)
-            lr = _of_each_weight(rates[:, epoch], shapes, weights, len(seeds))
-            for batch, y in zip(order.split(size, 1), labels.split(size, 2), strict=True):
-                losses.append(_backward(views, grad_views, data.x[batch], y))
-                if l2:
-                    losses[-1] += penalty()
-                    grad.add_(weights, alpha=l2)
-                if isinstance(rule, str):
-                    _, *memory = step(weights, grad, *memory, lr=lr, **hyper)
-                else:  # copies, because a rule may keep what it is given
-                    w, *memory = call_rule(step, weights.clone(), grad.clone(), memory, hyper | {"lr": lr})
-                    weights.copy_(w)
-            history.append(point())
-            bar.update(len(seeds))
-        table = {"loss": losses} | {name: [values[name] for values in history] for name in history[0]}
-        tensors = {name: torch.stack(values).to(HOST).view(-1, len(seeds), n_lrs) for name, values in table.items()}
-        return {name: tensor.permute(2, 1, 0) for name, tensor in tensors.items()}
-
-    # Some seeds to each core, in threads that never wait for each other, so that a busy core holds up no other; but
-    # where a step is short, the threads would fight for the interpreter, and be slower than one. A rule of your own may
-    # not stand threads, and stays in this one, where it can be interrupted.
-    spread = isinstance(rule, str) and data.x.device.type == HOST.type and torch.get_num_threads() == 1
-    of_a_seed = n_lrs * min(sizes) * (hidden or data.n_classes) * data.n_features  # multiplications in the first layer
-    share = max(math.ceil(len(seeds) / ((os.cpu_count() or 1) if spread else 1)), math.ceil(WORTH_A_THREAD / of_a_seed))
-    parts = [seeds[i : i + share] for i in range(0, len(seeds), share)]
-    bar = tqdm(total=epochs * len(seeds), desc="epochs × seeds", disable=not progress)
-    with bar, ThreadPoolExecutor() as pool:
-        tables = list(pool.map(run, parts)) if len(parts) > 1 else [run(seeds)]
-    steps = torch.tensor([math.ceil(data.n / size) for size in sizes], device=HOST)
+    job = _Job(rule, start, hyper, _rates(lrs, schedule, epochs), sizes, hidden, l2, data)
+    with tqdm(total=epochs * len(seeds), desc="epochs × seeds", disable=not progress) as bar:
+        tables = _train_all(job, seeds, bar.update)
     whole = {name: torch.cat([table[name] for table in tables], dim=1) for name in tables[0]}
-    return Runs(lrs=lrs, seeds=seeds, lr=rates.repeat_interleave(steps, dim=1), **whole)
+    steps = torch.tensor([math.ceil(data.n / size) for size in sizes], device=HOST)
+    return Runs(lrs=lrs, seeds=seeds, lr=job.rates.repeat_interleave(steps, dim=1), **whole)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What all runs of a sweep have in common."""
+
+    rule: str | Callable
+    start: Sequence
+    hyper: dict[str, Any]
+    rates: Tensor  # (n_lrs, epochs)
+    sizes: list[int]  # of the batches in each epoch
+    hidden: int
+    l2: float
+    data: Data
+
+
+def _rates(lrs: Tensor, schedule: Callable | None, epochs: int) -> Tensor:
+    """The learning rates (n_lrs, epochs). Raises ValueError if ``schedule`` gives another number of factors."""
+    rates = []
+    for epoch in range(epochs):
+        factor = torch.as_tensor(schedule(epoch) if schedule else 1.0, dtype=lrs.dtype, device=HOST)
+        if factor.shape not in ((), lrs.shape):
+            raise ValueError(
+                f"schedule({epoch}) gave {factor.numel()} factors for {len(lrs)} rates: give one, or one for each."
+            )
+        rates.append(lrs * factor)
+    return torch.stack(rates, dim=1)
+
+
+def _train_all(job: _Job, seeds: Sequence[int], done: Callable[[int], Any]) -> list[dict[str, Tensor]]:
+    """The curves of all runs, some seeds to a table.
+
+    Some seeds go to each core, in threads that never wait for each other, so that a busy core holds up no other; but
+    where a step is short, the threads would fight for the interpreter, and be slower than one. A rule of your own may
+    not stand threads, and stays in this one, where it can be interrupted.
+    """
+    data, per_seed = job.data, len(job.rates) * min(job.sizes)
+    work = per_seed * (job.hidden or data.n_classes) * data.n_features  # multiplications in the first layer, each step
+    spread = isinstance(job.rule, str) and data.x.device.type == HOST.type and torch.get_num_threads() == 1
+    cores = (os.cpu_count() or 1) if spread else 1
+    share = max(math.ceil(len(seeds) / cores), math.ceil(WORTH_A_THREAD / work))
+    parts = [seeds[i : i + share] for i in range(0, len(seeds), share)]
+    if len(parts) == 1:
+        return [_train(job, seeds, done)]
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda part: _train(job, part, done), parts))
+
+
+@torch.no_grad()
+def _train(job: _Job, seeds: Sequence[int], done: Callable[[int], Any]) -> dict[str, Tensor]:
+    """The curves (n_lrs, n_seeds, points) of the runs of ``seeds``, by name."""
+    data, n_lrs, n_seeds, losses = job.data, len(job.rates), len(seeds), []
+    runs, randoms = n_seeds * n_lrs, [generator(seed) for seed in seeds]
+    weights, shapes = _stack(n_lrs, seeds, job.hidden, data)
+    memory, grad = start_state(job.start, weights), torch.empty_like(weights)
+    views, grad_views = _views(weights, shapes), _views(grad, shapes)
+    history = [_point(job, views, runs)]
+    for epoch, size in enumerate(job.sizes):
+        order = torch.stack([torch.cat(shuffled(data.n, size, random)) for random in randoms]).to(data.x.device)
+        labels = data.y[order].view(n_seeds, 1, 1, -1).expand(-1, n_lrs, -1, -1).reshape(runs, 1, -1)
+        lr = _of_each_weight(job.rates[:, epoch], shapes, weights, n_seeds)
+        for batch, y in zip(order.split(size, 1), labels.split(size, 2), strict=True):
+            losses.append(_backward(views, grad_views, data.x[batch], y))
+            if job.l2:
+                losses[-1] += _penalty(job, views, runs)
+                grad.add_(weights, alpha=job.l2)
+            memory = _step(job, weights, grad, memory, lr)
+        history.append(_point(job, views, runs))
+        done(n_seeds)
+    table = {"loss": losses} | {name: [values[name] for values in history] for name in history[0]}
+    tensors = {name: torch.stack(values).to(HOST).view(-1, n_seeds, n_lrs) for name, values in table.items()}
+    return {name: tensor.permute(2, 1, 0) for name, tensor in tensors.items()}
+
+
+def _step(job: _Job, weights: Tensor, grad: Tensor, memory: Sequence, lr: Tensor) -> Sequence:
+    """One step in place; returns what the rule keeps in memory."""
+    if isinstance(job.rule, str):
+        return RULES[job.rule](weights, grad, *memory, lr=lr, **job.hyper)[1:]
+    # Copies, because a rule of your own may keep what it is given.
+    w, *memory = call_rule(job.rule, weights.clone(), grad.clone(), memory, job.hyper | {"lr": lr})
+    weights.copy_(w)
+    return memory
+
+
+def _point(job: _Job, views: list[Tensor], runs: int) -> dict[str, Tensor]:
+    """One point (runs,) of each curve."""
+    values = curves(lambda x, y: _score(views, runs, x, y), job.data)
+    return values | {"train_loss": values["train_loss"] + _penalty(job, views, runs)}
+
+
+def _penalty(job: _Job, views: list[Tensor], runs: int) -> Tensor | float:
+    return job.l2 / 2 * sum(view.reshape(runs, -1).square().sum(1) for view in views) if job.l2 else 0.0
 
 
 def _stack(n_lrs: int, seeds: Sequence[int], hidden: int, data: Data) -> tuple[Tensor, list[tuple]]:

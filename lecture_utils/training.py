@@ -73,7 +73,6 @@ def train(
     sizes = batch_sizes(batch_size, epochs)
     _check(model, optimizer, data.x)
     random, losses, rates, history = generator(seed), [], [], [curves(partial(_score, model), data)]
-
     for epoch in tqdm(range(epochs), desc="epochs", disable=not progress):
         model.train()
         for batch in shuffled(data.n, sizes[epoch], random):
@@ -87,11 +86,9 @@ def train(
             if scheduler and per_step:
                 scheduler.step()
         history.append(curves(partial(_score, model), data))
-        if isinstance(scheduler, ReduceLROnPlateau):  # wants to see a loss
-            scheduler.step(history[-1].get("val_loss", history[-1]["train_loss"]))
-        elif scheduler and not per_step:
-            scheduler.step()
-
+        if scheduler and not per_step:
+            seen = history[-1].get("val_loss", history[-1]["train_loss"])
+            scheduler.step(*[seen] if isinstance(scheduler, ReduceLROnPlateau) else [])
     table = {"loss": losses} | {name: [point[name] for point in history] for name in history[0]}
     lr = torch.tensor(rates, dtype=torch.float64, device=HOST)
     return History(lr=lr, **{name: torch.stack(values).to(HOST) for name, values in table.items()})

@@ -1,5 +1,7 @@
 """The data sets: what they hold, that they are always the same, and what happens when MNIST cannot be had."""
 
+import subprocess
+import sys
 from types import SimpleNamespace
 from urllib.error import URLError
 
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 import sklearn.datasets
 import torch
+from sklearn.model_selection import train_test_split
 from torch.nn import functional as F
 
 from lecture_utils import data
@@ -23,6 +26,26 @@ def test_digits_are_split_into_1437_and_360_with_equal_shares_of_the_classes():
     assert (found.x.min(), found.x.max()) == (0, 1)
     shares = found.y.bincount() / 1437 - found.y_test.bincount() / 360
     assert shares.abs().max() < 0.003
+
+
+@pytest.mark.parametrize("validation", [0, 10, 237, 400, 1427])
+def test_digits_are_split_bit_for_bit_as_scikit_learn_does(validation, monkeypatch):
+    def split(x, y, size):
+        keep, take = train_test_split(np.arange(len(y)), test_size=size, stratify=y, random_state=0)
+        return x[keep], y[keep], x[take], y[take]
+
+    for make in (digits, noisy_digits):
+        found = make("cpu", validation=validation)
+        with monkeypatch.context() as patched:
+            patched.setattr(data, "_split", split)
+            patched.setattr(data, "find_spec", lambda _: SimpleNamespace(origin="nowhere"))  # load_digits, then
+            expected = make("cpu", validation=validation)
+        assert all(torch.equal(getattr(found, part), getattr(expected, part)) for part in PARTS)
+
+
+def test_digits_do_not_wait_for_scikit_learn():
+    code = "import sys; from lecture_utils.data import digits; digits(); sys.exit('sklearn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", code]).returncode == 0
 
 
 def test_every_digit_is_in_exactly_one_part():
