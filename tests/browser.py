@@ -1,7 +1,6 @@
 """A real JupyterLab and a real Chromium for the tests."""
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -10,10 +9,9 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager
 
-import pytest
+from conftest import needs
 from playwright.sync_api import expect, sync_playwright
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync --no-first-run"
 TOKEN = "token"
 expect.set_options(timeout=60_000)
@@ -61,11 +59,10 @@ def wait_for(url, process, log, limit=900):
 
 @contextmanager
 def chromium(url):
-    """A page in Chromium that shows ``url``."""
-    if not CHROMIUM:
-        pytest.fail("Chromium is not installed. Debian: apt-get install chromium")
+    """A page in Chromium, Chrome or Edge that shows ``url``."""
+    program = needs("browser")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
+        browser = playwright.chromium.launch(executable_path=program, args=FLAGS.split())
         page = browser.new_page(viewport={"width": 1280, "height": 1000})
         page.set_default_timeout(60_000)
         page.goto(f"{url}{'&' if '?' in url else '?'}token={TOKEN}")

@@ -10,12 +10,14 @@ import pytest
 import torch
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter
+from playwright._impl._driver import compute_driver_executable
 
 from lecture_utils import figures
 from lecture_utils.environment import ROOT
 from lecture_utils.explorer import explorer, walk
 from lecture_utils.landscapes import LANDSCAPES
 
+NODE = compute_driver_executable()[0]  # playwright brings its own
 SCRIPT = ROOT / "lecture_utils" / "explorer.js"
 SETTINGS = {
     "ravine": (0.02, 0.9),
@@ -28,12 +30,10 @@ SETTINGS = {
 
 def node(code, tmp_path):
     """What a piece of JavaScript returns that sees everything explorer.js exports."""
-    if not shutil.which("node"):
-        pytest.skip("node is not installed")
     module = tmp_path / "explorer.mjs"
     shutil.copy(SCRIPT, module)
     program = f'import * as e from "{module.as_uri()}"; console.log(JSON.stringify((() => {{ {code} }})()));'
-    run = subprocess.run(["node", "--input-type=module", "-e", program], capture_output=True, text=True, check=True)
+    run = subprocess.run([NODE, "--input-type=module", "-e", program], capture_output=True, text=True, check=True)
     return json.loads(run.stdout)
 
 
