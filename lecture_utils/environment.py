@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -29,24 +30,23 @@ class CourseError(Exception):
     """Something a user can mend. Its text is all that is shown."""
 
 
-def ensure(test: bool = False) -> str:
+def ensure(extras: Sequence[str] = ()) -> str:
     """The Python of an environment that satisfies the requirements, made or mended first if need be.
 
-    The running one is used when it fits. ``test`` asks for the packages of the tests as well. Raises ``CourseError``.
+    The running one is used when it fits. ``extras`` are optional dependencies of pyproject.toml: what only some commands
+    need is installed when one of those is first used. Raises ``CourseError``.
     """
     if sys.version_info < MINIMUM:
         raise CourseError(
             f"Python {'.'.join(map(str, MINIMUM))} or newer is needed, this is {sys.version.split()[0]}. "
             "Install one from python.org and start the command with it, for example python3.11 -m lecture_utils."
         )
-    if not missing(test):
+    if not missing(extras):
         return sys.executable
-    # A stamp that is there while this .venv's own Python misses something is out of date.
-    if Path(sys.prefix) == VENV:
-        STAMP.unlink(missing_ok=True)
     python = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    if not _stamped(test):
-        _install(python, test)
+    # Where .venv's own Python misses something, its stamp is out of date.
+    if Path(sys.prefix) == VENV or not _stamped(extras):
+        _install(python, extras)
     return str(python)
 
 
@@ -75,19 +75,34 @@ def hand_over(command: list[str], environment: dict[str, str] | None = None) -> 
     return subprocess.run(command, env=environment, check=False).returncode
 
 
-def missing(test: bool = False) -> list[str]:
+def missing(extras: Sequence[str] = ()) -> list[str]:
     """The requirements that the running environment does not satisfy, as "name==version"."""
-    return [f"{name}=={version}" for name, version in pins(test).items() if not _has(name, version)]
+    return [f"{name}=={version}" for name, version in pins(extras).items() if not _has(name, version)]
 
 
-def pins(test: bool = False) -> dict[str, str]:
+def pins(extras: Sequence[str] = ()) -> dict[str, str]:
     """Name and exact version of every direct dependency, this package included."""
+    project = _project()
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    if test:
-        lines += re.findall(r'^    "(\S+==\S+)",$', project, re.MULTILINE)
+    for extra in _with_those_inside(extras):
+        lines += project["optional-dependencies"][extra]
     found = dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
-    return {"lecture_utils": re.search(r'^version = "(.+)"', project, re.MULTILINE).group(1), **found}
+    return {"lecture_utils": project["version"], **found}
+
+
+def _with_those_inside(extras: Sequence[str]) -> list[str]:
+    """``extras``, and those that they ask for themselves: "lecture_utils[grading]" in "test"."""
+    optional, found = _project()["optional-dependencies"], list(extras)
+    for extra in found:  # which grows meanwhile
+        asked = [line.partition("[")[2].rstrip("]").split(",") for line in optional[extra] if "[" in line]
+        found += [name for names in asked for name in names if name not in found]
+    return found
+
+
+def _project() -> dict:
+    import tomllib  # which the older Pythons that are told to go do not have
+
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 def _has(name: str, version: str) -> bool:
@@ -104,63 +119,52 @@ def _digest() -> str:
     return hashlib.sha256(b"".join(f.read_bytes() for f in files) + str(ROOT).encode()).hexdigest()
 
 
-def _stamped(test: bool) -> bool:
+def _stamped(extras: Sequence[str]) -> bool:
     """Whether .venv was finished for these very requirement files; written last, so never by half a set-up."""
-    try:
-        digest, *extras = STAMP.read_text(encoding="utf-8").split()
-    except (OSError, ValueError):
-        return False
-    return digest == _digest() and (not test or "test" in extras)
+    return (
+        STAMP.exists()
+        and STAMP.read_text(encoding="utf-8").split()[:1] == [_digest()]
+        and (set(_with_those_inside(extras)) <= _remembered())
+    )
 
 
-def _install(python: Path, test: bool) -> None:
+def _remembered() -> set[str]:
+    """The extras that .venv has had."""
+    words = STAMP.read_text(encoding="utf-8").split()[1:] if STAMP.exists() else []
+    return set(words) & set(_project()["optional-dependencies"])
+
+
+def _install(python: Path, extras: Sequence[str]) -> None:
     print(f"Setting up the course in {VENV} (a few minutes, once) …", flush=True)
     free = shutil.disk_usage(ROOT).free
-    if free < NEEDED_BYTES:
+    if free < NEEDED_BYTES and not STAMP.exists():
         raise CourseError(
             f"Only {free / 1024**3:.1f} GB are free on the disk of {ROOT}, about {NEEDED_BYTES / 1024**3:.0f} GB are "
             "needed. Make room, then start the same command again: it goes on where it stopped."
         )
-    test = test or (STAMP.exists() and "test" in STAMP.read_text(encoding="utf-8").split())
+    extras = sorted({*_with_those_inside(extras), *_remembered()})
     STAMP.unlink(missing_ok=True)
     if not python.exists() or _quietly(str(python), "-m", "pip", "--version").returncode:
         made = _quietly(sys.executable, "-m", "venv", "--clear", str(VENV))
         if made.returncode:
             raise CourseError(_advice(made.stdout + made.stderr))
-    install = "-m pip install --disable-pip-version-check --no-input -r requirements.txt".split()
-    command = [str(python), *install, *(["-e", f"{ROOT}[test]"] if test else [])]
-    output = _run_with_progress(command)
-    if output is not None:
-        raise CourseError(_advice(output))
-    STAMP.write_text(_digest() + (" test" if test else ""), encoding="utf-8")
+    LOG.unlink(missing_ok=True)  # pip appends
+    command = [str(python), *"-m pip install --disable-pip-version-check --no-input --log".split(), str(LOG)]
+    command += ["-r", "requirements.txt", *(["-e", f"{ROOT}[{','.join(extras)}]"] if extras else [])]
+    if subprocess.run(command, cwd=ROOT, check=False).returncode:
+        raise CourseError(_advice(_complaints()))
+    STAMP.write_text(" ".join([_digest(), *extras]), encoding="utf-8")
+
+
+def _complaints() -> str:
+    """What pip's log, which holds every little thing, has of warnings and errors."""
+    log = LOG.read_text(encoding="utf-8", errors="replace") if LOG.exists() else ""
+    lines = [re.sub(r"^[-0-9]+T[0-9:,]+ ", "", line) for line in log.splitlines()]
+    return "\n".join(line for line in lines if re.match(r"\s*(WARNING|ERROR|error|\w*Error)\b", line))
 
 
 def _quietly(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def _run_with_progress(command: list[str]) -> str | None:
-    """Run pip with one line of progress; the whole output goes to a log. None when it worked, else the output."""
-    width = shutil.get_terminal_size().columns - 1
-    tty, lines = sys.stdout.isatty(), []
-    with LOG.open("w", encoding="utf-8") as log:
-        text = {"text": True, "encoding": "utf-8", "errors": "replace"}
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **text)
-        try:
-            for line in process.stdout:
-                log.write(line)
-                lines.append(line)
-                if line.lstrip().startswith(("Collecting", "Downloading", "Using cached", "Installing")):
-                    short = f"  {len(lines):4}  {line.strip()}"[:width]
-                    print(f"\r{short:<{width}}" if tty else short, end="" if tty else "\n", flush=True)
-        except KeyboardInterrupt:
-            process.terminate()
-            raise
-        finally:
-            process.wait()
-            if tty:
-                print("\r" + " " * width + "\r", end="")
-    return "".join(lines) if process.returncode else None
 
 
 def _advice(output: str) -> str:

@@ -11,8 +11,10 @@ import pytest
 
 from lecture_utils.environment import ROOT, CourseError, tools
 from lecture_utils.instructor.authoring import build
+from lecture_utils.instructor.authoring.course import Course
 
-SOURCES = sorted((ROOT / "source" / "lecture12").glob("[0-9][0-9]_*.py"))
+COURSE = Course()
+SOURCES = COURSE.sources
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +32,7 @@ def run(course, *arguments):
 
 
 def test_everything_generated_is_current():
-    assert build.check() == ""
+    assert build.check(COURSE) == ""
 
 
 def test_rebuild_is_byte_identical(course):
@@ -89,14 +91,12 @@ def test_building_one_notebook_tells_which_others_it_leaves_behind(course):
 
 
 def test_a_solution_that_fails_its_check_is_not_written():
-    from conftest import EXERCISES
-
-    notebook = build.read_source(SOURCES[0], EXERCISES)
+    notebook = build.read_source(COURSE, SOURCES[0])
     check = next(k for k, c in enumerate(notebook.cells) if c.metadata.get("nbgrader", {}).get("points"))
     answer = next(c for c in notebook.cells[check::-1] if c.metadata.get("nbgrader", {}).get("solution"))
     answer.source += "\ngradient_step = lambda *_: None"
     with pytest.raises(CourseError, match="does not pass the check of"):
-        build.solution(notebook, SOURCES[0].stem)
+        build.solution(COURSE, notebook, SOURCES[0].stem)
 
 
 def test_both_edited_is_an_error_and_loses_nothing(tmp_path):
@@ -122,7 +122,5 @@ def test_sources_are_in_the_form_that_jupytext_writes(source):
 def test_points_that_differ_from_the_rubric_are_refused(tmp_path):
     source = tmp_path / SOURCES[0].name
     source.write_text(SOURCES[0].read_text(encoding="utf-8").replace('"points": 1', '"points": 2', 1), encoding="utf-8")
-    from conftest import EXERCISES
-
     with pytest.raises(CourseError, match="graded cells"):
-        build.read_source(source, EXERCISES)
+        build.read_source(COURSE, source)

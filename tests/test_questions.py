@@ -15,23 +15,27 @@ import jupytext
 import nbformat
 import pytest
 import torch
-from conftest import EXERCISES
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markupsafe import escape
 from nbclient import NotebookClient
 from torch.optim import lr_scheduler
 
-from lecture_utils.checks import CheckFailed, judge_question, quiz
+from lecture_utils.checks import CheckFailed, check_answer, judge_question, quiz
 from lecture_utils.checks.recorded import load as load_checks
 from lecture_utils.checks.traces import Problem
 from lecture_utils.environment import CourseError
 from lecture_utils.instructor.authoring import build, paper, practice, questions
+from lecture_utils.instructor.authoring.course import Course
+from lecture_utils.instructor.authoring.record import load_rubrics
 from lecture_utils.instructor.authoring.sealed import seal
 
 NAME = "08_midterm_practice"
-QUESTIONS = {q.id: q for q in questions.load()}
+COURSE = Course()
+EXERCISES = COURSE.exercises
+QUESTIONS = {q.id: q for q in questions.asked_in(EXERCISES)}
 SETS = [(q, which) for q in QUESTIONS.values() for which in range(len(q.numbers))]
-RELEASE = build.NOTEBOOKS
+RELEASE = COURSE.notebooks
 
 
 def of_kind(*kinds):
@@ -549,7 +553,7 @@ def test_practice_shows_no_answer_legibly():
 @pytest.fixture(scope="module")
 def exam(tmp_path_factory):
     folder = tmp_path_factory.mktemp("exam")
-    build.exam(folder)
+    build.exam(COURSE, folder)
     return folder
 
 
@@ -597,7 +601,7 @@ def test_search_for_leaks_can_find_them(exam, tmp_path):
     hashes = sum(len(set(q.answers(w))) for q, w in SETS)
     assert len(leaks(tmp_path)) > hashes * 0.9
     shutil.copy(exam / "checks.json", tmp_path)
-    shutil.copy(build.SOLUTIONS / f"{NAME}.ipynb", tmp_path)
+    shutil.copy(COURSE.solutions / f"{NAME}.ipynb", tmp_path)
     assert {QUESTIONS["single_example"].id, QUESTIONS["rate_for_floor"].formula} <= leaks(tmp_path)
 
 
@@ -653,7 +657,7 @@ def test_exam_checks_the_form(exam, monkeypatch, capsys, name, value, student, s
     good = said.startswith("recorded")
     monkeypatch.setenv("NBGRADER_EXECUTION", "validate")
     with contextlib.nullcontext() if good else pytest.raises(CheckFailed):
-        quiz.check_answer(name, value, student)
+        check_answer(name, value, student)
     assert said in capsys.readouterr().out
 
 
@@ -661,13 +665,13 @@ def test_exam_checks_the_form(exam, monkeypatch, capsys, name, value, student, s
 
 
 def source():
-    return jupytext.read(build.SOURCE / f"{NAME}.py", fmt="py:percent")
+    return jupytext.read(COURSE.source / f"{NAME}.py", fmt="py:percent")
 
 
 def test_generated_cells_come_and_go():
     plain = build.as_source(source())
     notebook = source()
-    practice.expand(notebook)
+    practice.expand(COURSE, notebook)
     assert len(notebook.cells) > len(source().cells) + 3 * len(QUESTIONS)
     practice.collapse(notebook)
     assert build.as_source(notebook) == plain
@@ -675,8 +679,8 @@ def test_generated_cells_come_and_go():
 
 def test_an_edited_generated_cell_is_refused_with_the_place_to_edit(tmp_path):
     copy = tmp_path / f"{NAME}.py"
-    shutil.copy(build.SOURCE / f"{NAME}.py", copy)
-    notebook = build.read_source(copy, EXERCISES)
+    shutil.copy(COURSE.source / f"{NAME}.py", copy)
+    notebook = build.read_source(COURSE, copy)
     nbformat.write(notebook, copy.with_suffix(".ipynb"))
     assert build.edits(copy) is None
     next(c for c in notebook.cells if c.metadata.get("generated")).source += " More."
@@ -709,21 +713,21 @@ def test_links_of_questions_and_guide_lead_to_headings():
 
 
 def test_study_guide_names_every_question_and_appendix_every_correction():
-    cells = practice._guide_cells("")
+    cells = practice._guide_cells(COURSE, "")
     numbers = {
         int(n) for c in cells for row in c.source.splitlines()[4:] for n in re.findall(r"\d+", row.split("|")[3])
     }
     without = {q.number for q in QUESTIONS.values()} - numbers
     assert len(without) <= 2, without
-    corrected = "\n".join(c.source for c in practice._corrected_cells(""))
-    lines = sum(f.read_text(encoding="utf-8").count("# > Lecture notes ▸") for f in build.SOURCE.glob("[0-9]*.py"))
+    corrected = "\n".join(c.source for c in practice._corrected_cells(COURSE, ""))
+    lines = sum(f.read_text(encoding="utf-8").count("# > Lecture notes ▸") for f in COURSE.sources)
     assert corrected.count("\n- ") + 1 == lines >= 22
 
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("paper")
-    paper.write("anna", folder)
+    paper.write(COURSE, "anna", folder)
     return {f.name: f.read_text(encoding="utf-8") for f in folder.iterdir()}
 
 
@@ -731,7 +735,7 @@ def test_paper_asks_everything_and_answers_nothing(pages):
     asked = pages["midterm.html"]
     assert asked.count("<section>") == len(QUESTIONS)
     for because in reasons():
-        assert because.replace("'", "&#x27;") not in asked
+        assert escape(because) not in asked
         assert because not in asked
     for question in QUESTIONS.values():
         assert question.kind != "derivation" or question.formula not in asked
@@ -751,18 +755,16 @@ def test_paper_needs_no_internet_and_shows_formulas_as_mathml(pages, page):
 
 
 def test_key_has_the_right_answer_and_every_explanation(pages):
-    import html
-
     key = pages["midterm_key.html"]
     for question in QUESTIONS.values():
         which = question.numbers_of("anna")
         for right, because in question.answers(which).values():
-            assert html.escape(because.removeprefix("Yes: ")) in key, (question.id, right)
+            assert escape(because.removeprefix("Yes: ")) in key, (question.id, right)
     assert key.count("✔") == sum(max(1, len(q.items)) for q in QUESTIONS.values())
 
 
 def test_papers_of_two_students_differ(pages, tmp_path):
-    paper.write("ben", tmp_path)
+    paper.write(COURSE, "ben", tmp_path)
     assert (tmp_path / "midterm.html").read_text(encoding="utf-8") != pages["midterm.html"].replace("anna", "ben")
 
 
@@ -792,12 +794,22 @@ def test_a_record_with_a_mistake_is_named(tmp_path, record, said):
     file = tmp_path / "questions.toml"
     file.write_text(f"[[question]]\n{record}\n", encoding="utf-8")
     with pytest.raises(CourseError, match=re.escape(said)) as error:
-        questions.load(file)
+        questions.validate(questions.load(file))
     assert "q" in str(error.value)
 
 
+def test_every_answer_of_the_course_can_be_worked_out():
+    questions.validate(QUESTIONS.values())
+
+
+def test_reading_the_rubrics_runs_no_code_of_questions(monkeypatch):
+    monkeypatch.setattr(questions, "evaluate", lambda *_: pytest.fail("an expression was worked out"))
+    monkeypatch.setattr(questions, "_run", lambda *_: pytest.fail("code was run"))
+    assert len(questions.asked_in(load_rubrics(COURSE.rubrics))) == len(QUESTIONS)
+
+
 def test_check_answer_of_a_function_names_its_check(capsys):
-    for ask in (lambda: quiz.check_answer("momentum_step", 3, "anna"), lambda: quiz.ask("momentum_step", "anna")):
+    for ask in (lambda: check_answer("momentum_step", 3, "anna"), lambda: quiz.ask("momentum_step", "anna")):
         with contextlib.suppress(CheckFailed):
             ask()
         assert "its check is check(momentum_step)" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""What a student calls in a notebook: ``check``, ``passed`` and ``scoreboard``."""
+"""What a student calls in a notebook: ``check``, ``check_answer``, ``passed`` and ``scoreboard``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lecture_utils.checks.calling import stub_of
 from lecture_utils.checks.card import Card, aside, card, show, warning
 from lecture_utils.checks.explain import Verdict
 from lecture_utils.checks.judge import judge
-from lecture_utils.checks.quiz import board, explanation, recorded
+from lecture_utils.checks.quiz import board, explanation, find_question, is_nobody, judge_question, recorded
 from lecture_utils.checks.recorded import Recorded, find_exercise, load, nearby
 from lecture_utils.checks.traces import Kind
 
@@ -50,17 +50,30 @@ def check(function: Any, *more: Callable) -> float | None:
         if verdict.passed and (why := explanation(exercise)):
             verdict = replace(verdict, message=f"{why}\n{verdict.message}")
     except (LookupError, OSError, TypeError, ValueError) as error:  # no such exercise, no readable checks.json
-        return refuse(_text(error))
-    return show_verdict(verdict, exercise)
+        return _refuse(_text(error))
+    return _show_verdict(verdict, exercise)
 
 
-def refuse(text: str) -> None:
+def check_answer(name: str, value: Any, student: str) -> float | None:
+    """Say whether ``value`` answers the question ``name``, and why; under nbgrader raises ``CheckFailed`` when it does not."""
+    try:
+        exercise = find_question(name)
+        verdict = judge_question(exercise, value, student)
+        if verdict.kind == Kind.RECORDED and is_nobody(student):
+            text = "Write your own id into the first cell of this notebook: in an exam it draws your numbers."
+            verdict = Verdict(name, False, Kind.FORM, 0.0, "whose answer is this?", text)
+    except (LookupError, OSError, ValueError) as error:
+        return _refuse(_text(error))
+    return _show_verdict(verdict, exercise)
+
+
+def _refuse(text: str) -> None:
     """Say why nothing can be checked."""
     show(warning(text))
     _fail(text)
 
 
-def show_verdict(verdict: Verdict, exercise: Recorded) -> float | None:
+def _show_verdict(verdict: Verdict, exercise: Recorded) -> float | None:
     """Show a verdict and keep it for the scoreboard; what ``check`` returns or raises then."""
     before = _verdicts.get(verdict.exercise)
     if not (exercise.question and before and before.passed):  # of a question the best try counts

@@ -1,4 +1,4 @@
-"""Questions in a notebook: ``ask`` shows one with the student's own numbers, ``check_answer`` says what an answer is worth.
+"""Questions in a notebook: ``ask`` shows one with the student's own numbers, ``judge_question`` says what an answer is worth.
 
 checks.json holds no legible answer. Each answer that is right or typical has an entry under a hash of itself, and the
 entry can only be read with that answer. This is a curtain, not a lock: whoever tries all options finds the right one.
@@ -136,6 +136,11 @@ def which_set(name: str, student: Any, sets: int) -> int:
     return int(hashlib.sha256(f"{name}|{_id(student)}".encode()).hexdigest(), 16) % sets
 
 
+def is_nobody(student: Any) -> bool:
+    """Whether no own id was written into the notebook yet."""
+    return _id(student) in ("", NOBODY)
+
+
 def _id(student: Any) -> str:
     small = isinstance(student, int) and abs(student) < 10**30  # of a huge int Python makes no text
     text = str(student) if small or isinstance(student, str) else ""
@@ -230,7 +235,7 @@ def ask(name: str, student: str) -> None:
     from IPython.display import display
 
     try:
-        question = _question(name).question
+        question = find_question(name).question
         if "texts" not in question:
             raise LookupError(f"The question {name} has no numbers of its own: it stands in the notebook as it is.")
         text = question["texts"][which_set(name, student, len(question["texts"]))]
@@ -242,26 +247,11 @@ def ask(name: str, student: str) -> None:
 
 def drawn(name: str, student: str) -> dict[str, Any]:
     """The numbers that belong to ``student`` in the question ``name``."""
-    numbers = _question(name).question["numbers"]
+    numbers = find_question(name).question["numbers"]
     return numbers[which_set(name, student, len(numbers))]
 
 
-def check_answer(name: str, value: Any, student: str) -> float | None:
-    """Say whether ``value`` answers the question ``name``, and why; under nbgrader raises ``CheckFailed`` when it does not."""
-    from lecture_utils.checks import notebook  # which shows a scoreboard of questions, too
-
-    try:
-        spec = _question(name)
-        verdict = judge_question(spec, value, student)
-        if verdict.kind == Kind.RECORDED and _id(student) in ("", NOBODY):
-            text = "Write your own id into the first cell of this notebook: in an exam it draws your numbers."
-            verdict = Verdict(name, False, Kind.FORM, 0.0, "whose answer is this?", text)
-    except (LookupError, OSError, ValueError) as error:
-        return notebook.refuse(str(error.args[0] if isinstance(error, LookupError) else error))
-    return notebook.show_verdict(verdict, spec)
-
-
-def _question(name: str) -> Recorded:
+def find_question(name: str) -> Recorded:
     """The entry of a question; ``LookupError`` for an exercise that is a function."""
     exercise = find_exercise(name)
     if not exercise.question or "observer" in exercise.data:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,98 +21,90 @@ from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 from traitlets.config import Config
 
-from lecture_utils.environment import ASSIGNMENT, NOTEBOOKS, ROOT, SOLUTIONS, SOURCE, CourseError, sources, tools
+from lecture_utils.environment import CourseError, tools
 from lecture_utils.instructor.authoring import practice, questions
-from lecture_utils.instructor.authoring.exercise import Exercise
+from lecture_utils.instructor.authoring.course import Course
 from lecture_utils.instructor.authoring.files import Files, exam_text, files, stale
-from lecture_utils.instructor.authoring.record import load_rubrics
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+METADATA = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+# The filter keeps jupytext's own version number, which changes on every machine, out of the diffs.
+PAIRED = {"formats": "ipynb,py:percent", "notebook_metadata_filter": "-jupytext.text_representation"}
 CELL_TIME_LIMIT = 120  # seconds
 
 
-def build(only: list[str] | None = None) -> None:
+def build(course: Course, only: Sequence[str] = ()) -> None:
     """Build the notebooks whose names start with one of ``only``, or all. Raises ``CourseError`` with what to mend."""
-    chosen = _chosen(only)
+    chosen = _chosen(course, only)
     for source in chosen:
         if edited := edits(source):
-            _write(source, edited)
-    exercises = load_rubrics(SOURCE / "rubrics")
-    checks = files(exercises, old=SOURCE / "checks.json")
-    _write_checks(SOURCE, checks)
-    notebooks = {source.stem: read_source(source, exercises) for source in chosen}
+            _write(course, source, edited)
+    questions.validate(questions.asked_in(course.exercises))
+    checks = files(course)
+    _write_checks(course, course.source, checks)
+    notebooks = {source.stem: read_source(course, source) for source in chosen}
     for name, notebook in notebooks.items():
-        _write(SOURCE / f"{name}.ipynb", _text(notebook))
+        _write(course, course.source / f"{name}.ipynb", _text(notebook))
     with tempfile.TemporaryDirectory() as folder:
-        for name in sorted(_release(Path(folder), database=True)):
-            if name in notebooks or not (NOTEBOOKS / f"{name}.ipynb").exists():
-                _write(NOTEBOOKS / f"{name}.ipynb", _normal(Path(folder) / ASSIGNMENT / f"{name}.ipynb"))
-    _write_checks(NOTEBOOKS, checks)
+        for made in _release(course, Path(folder), database=True):
+            if made.stem in notebooks or not (course.notebooks / made.name).exists():
+                _write(course, course.notebooks / made.name, _text(nbformat.read(made, as_version=4)))
+    _write_checks(course, course.notebooks, checks)
     # Two at a time: notebooks are single-threaded, and most laptops have two cores to spare.
     with ThreadPoolExecutor(2) as pool:
-        for name, text in zip(notebooks, pool.map(solution, notebooks.values(), notebooks), strict=True):
-            _write(SOLUTIONS / f"{name}.ipynb", text)
-    if not only:
-        for stale in _stale(NOTEBOOKS, "*") + _stale(SOLUTIONS, "*.ipynb"):
-            stale.unlink()
-            print(f"removed  {stale.relative_to(ROOT)}: it has no source")
+        texts = pool.map(partial(solution, course), notebooks.values(), notebooks)
+        for name, text in zip(notebooks, texts, strict=True):
+            _write(course, course.solutions / f"{name}.ipynb", text)
+    for product in [] if only else _without_source(course):
+        product.unlink()
+        print(f"removed  {product.relative_to(course.root)}: it has no source")
     # Notebook 8 links to headings and repeats corrections of the others.
-    for source in (s for s in sources() if s.stem not in notebooks):
-        now = _without_outputs(_solution_cells(read_source(source, exercises)))
-        if _diff(SOLUTIONS / f"{source.stem}.ipynb", now):
+    for source in sorted(set(course.sources) - set(chosen)):
+        if _diff(course, course.solutions / f"{source.stem}.ipynb", _solution_text(course, source)):
             print(f"stale    {source.stem}: build it, too")
 
 
-def check(only: list[str] | None = None) -> str:
+def check(course: Course, only: Sequence[str] = ()) -> str:
     """A readable diff between what ``build`` would write and what is there; empty when all is current.
 
     Outputs of solutions are not looked at here: nbval runs and compares them.
     """
-    exercises = load_rubrics(SOURCE / "rubrics")
-    if names := stale(exercises, SOURCE / "checks.json"):
+    questions.validate(questions.asked_in(course.exercises))
+    if names := stale(course):
         return f"checks.json: {', '.join(names)}: changed since the last build.\n"
-    checks = files(exercises, old=SOURCE / "checks.json").text
-    pairs = [(SOURCE / "checks.json", checks), (NOTEBOOKS / "checks.json", checks)]
-    chosen = _chosen(only)
+    chosen = _chosen(course, only)
     if edited := [s.with_suffix(".ipynb").name for s in chosen if edits(s)]:
         return f"{', '.join(edited)}: edited since the last build. `build` takes it over.\n"
+    wanted = dict.fromkeys((course.source / "checks.json", course.notebooks / "checks.json"), files(course).text)
+    for source in chosen:
+        _write(course, source.with_suffix(".ipynb"), _text(read_source(course, source)), say=False)
+        wanted[course.solutions / f"{source.stem}.ipynb"] = _solution_text(course, source)
     with tempfile.TemporaryDirectory() as folder:
-        for source in chosen:
-            notebook = read_source(source, exercises)
-            _write(SOURCE / f"{source.stem}.ipynb", _text(notebook), say=False)
-            pairs.append((SOLUTIONS / f"{source.stem}.ipynb", _without_outputs(_solution_cells(notebook))))
-        _release(Path(folder), database=False)
-        for source in chosen:
-            made = Path(folder) / ASSIGNMENT / f"{source.stem}.ipynb"
-            pairs.append((NOTEBOOKS / f"{source.stem}.ipynb", _normal(made)))
-    tables = [folder / "checks.npz" for folder in (SOURCE, NOTEBOOKS)]
+        for made in _release(course, Path(folder), database=False):
+            if made.stem in {source.stem for source in chosen}:
+                wanted[course.notebooks / made.name] = _text(nbformat.read(made, as_version=4))
+    tables = [folder / "checks.npz" for folder in (course.source, course.notebooks)]
     alike = all(t.is_file() for t in tables) and tables[0].read_bytes() == tables[1].read_bytes()
     differ = "" if alike else "checks.npz is missing, or not the same in both folders\n"
-    return (
-        differ
-        + "".join(_diff(path, text) for path, text in pairs)
-        + "".join(
-            f"{p.relative_to(ROOT)} has no source\n" for p in _stale(NOTEBOOKS, "*") + _stale(SOLUTIONS, "*.ipynb")
-        )
-    )
+    differ += "".join(_diff(course, path, text) for path, text in wanted.items())
+    return differ + "".join(f"{p.relative_to(course.root)} has no source\n" for p in _without_source(course))
 
 
-def exam(folder: Path) -> None:
+def exam(course: Course, folder: Path) -> None:
     """Write the graded version of the questions to ``folder``: a notebook and a checks.json that hold no answer.
 
     The study guide and the corrections stay out, too. Grading compares with the rubrics, which stay here.
     """
-    exercises = load_rubrics(SOURCE / "rubrics")
-    asked = {name: e for name, e in exercises.items() if isinstance(e.question, questions.Question)}
-    (name,) = {e.notebook for e in asked.values()}
-    notebook = read_source(SOURCE / f"{name}.py", exercises)
-    _write(SOURCE / f"{name}.ipynb", _text(notebook), say=False)
+    questions.validate(questions.asked_in(course.exercises))
+    (name,) = {course.exercises[q.id].notebook for q in questions.asked_in(course.exercises)}
+    source = course.source / f"{name}.py"
+    _write(course, source.with_suffix(".ipynb"), _text(read_source(course, source)), say=False)
     with tempfile.TemporaryDirectory() as made:
-        _release(Path(made), database=False)
-        notebook = nbformat.read(Path(made) / ASSIGNMENT / f"{name}.ipynb", as_version=4)
+        _release(course, Path(made), database=False)
+        notebook = nbformat.read(Path(made) / course.assignment / f"{name}.ipynb", as_version=4)
     practice.leave_out_notes(notebook)
-    for file, text in ((f"{name}.ipynb", _text(notebook)), ("checks.json", exam_text(asked))):
-        folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, text in ((f"{name}.ipynb", _text(notebook)), ("checks.json", exam_text(course))):
         (folder / file).write_text(text, encoding="utf-8")
         print(f"wrote    {folder / file}")
 
@@ -145,29 +138,22 @@ def edits(source: Path) -> str | None:
     return theirs
 
 
-def read_source(source: Path, exercises: dict[str, Exercise]) -> NotebookNode:
+def read_source(course: Course, source: Path) -> NotebookNode:
     """The notebook of a percent script, with stable cell ids, its graded cells compared with the rubrics."""
     notebook = jupytext.read(source, fmt="py:percent")
-    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
+    notebook.metadata = nbformat.from_dict(METADATA)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
-    practice.expand(notebook)
+    practice.expand(course, notebook)
     for cell, name in zip(notebook.cells, _ids(notebook, source.stem), strict=True):
         cell.id = name
-    _compare_with_rubrics(notebook, source, exercises)
+    _compare_with_rubrics(course, notebook, source)
     return notebook
 
 
 def as_source(notebook: NotebookNode) -> str:
     """A notebook as the percent script that goes into version control."""
-    notebook = nbformat.from_dict(notebook)
-    notebook.metadata = nbformat.from_dict(
-        {
-            # The filter keeps jupytext's own version number, which changes on every machine, out of the diffs.
-            "jupytext": {"formats": "ipynb,py:percent", "notebook_metadata_filter": "-jupytext.text_representation"},
-            "kernelspec": KERNEL,
-        }
-    )
-    return jupytext.writes(notebook, fmt="py:percent")
+    metadata = nbformat.from_dict({"jupytext": PAIRED, "kernelspec": KERNEL})
+    return jupytext.writes(nbformat.from_dict(notebook | {"metadata": metadata}), fmt="py:percent")
 
 
 def _ids(notebook: NotebookNode, name: str) -> list[str]:
@@ -180,9 +166,9 @@ def _ids(notebook: NotebookNode, name: str) -> list[str]:
     return ids
 
 
-def _compare_with_rubrics(notebook: NotebookNode, source: Path, exercises: dict[str, Exercise]) -> None:
+def _compare_with_rubrics(course: Course, notebook: NotebookNode, source: Path) -> None:
     graded = {c.metadata.nbgrader.grade_id: c for c in notebook.cells if c.metadata.get("nbgrader", {}).get("grade")}
-    wanted = {e.name: e.points for e in exercises.values() if e.notebook == source.stem}
+    wanted = {e.name: e.points for e in course.exercises.values() if e.notebook == source.stem}
     automatic = {n: c.metadata.nbgrader.points for n, c in graded.items() if not c.metadata.nbgrader.solution}
     if automatic != wanted:
         raise CourseError(
@@ -199,28 +185,27 @@ def _compare_with_rubrics(notebook: NotebookNode, source: Path, exercises: dict[
 # --- products ----------------------------------------------------------------------------------------------------
 
 
-def register(api: Any) -> None:
+def register(course: Course, api: Any) -> None:
     """Tell the gradebook of nbgrader's ``api`` which cells the assignment has; writes no notebook of the course."""
-    from nbgrader.utils import temp_attrs
+    from nbgrader.utils import temp_attrs  # half a second that only grading needs
 
-    exercises = load_rubrics(SOURCE / "rubrics")
-    for source in sources():
-        _write(SOURCE / f"{source.stem}.ipynb", _text(read_source(source, exercises)), say=False)
+    for source in course.sources:
+        _write(course, source.with_suffix(".ipynb"), _text(read_source(course, source)), say=False)
     # In this process: the address may hold a password, which a command line would show to all who use the machine.
     with tempfile.TemporaryDirectory() as folder, temp_attrs(api.coursedir, release_directory=folder):
-        told = api.generate_assignment(ASSIGNMENT)
+        told = api.generate_assignment(course.assignment)
     if not told["success"]:
         raise CourseError(_errors(told["log"]))
 
 
-def _release(folder: Path, database: bool) -> list[str]:
-    """Let nbgrader make the student notebooks in ``folder``; their names."""
-    command = [sys.executable, "-m", "nbgrader", "generate_assignment", ASSIGNMENT, "--force", "--create"]
+def _release(course: Course, folder: Path, database: bool) -> list[Path]:
+    """Let nbgrader make the student notebooks in ``folder``."""
+    command = [sys.executable, "-m", "nbgrader", "generate_assignment", course.assignment, "--force", "--create"]
     command += [f"--CourseDirectory.release_directory={folder}"] + ([] if database else ["--no-db"])
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=tools())
+    run = subprocess.run(command, cwd=course.root, capture_output=True, text=True, env=tools())
     if run.returncode:
         raise CourseError(_errors(run.stderr))
-    return [p.stem for p in (folder / ASSIGNMENT).glob("*.ipynb")]
+    return sorted((folder / course.assignment).glob("*.ipynb"))
 
 
 def _errors(log: str) -> str:
@@ -228,10 +213,10 @@ def _errors(log: str) -> str:
     return "nbgrader generate_assignment failed:\n" + ("\n".join(lines) or log)
 
 
-def solution(notebook: NotebookNode, name: str) -> str:
+def solution(course: Course, notebook: NotebookNode, name: str) -> str:
     """The executed notebook as text. Raises ``CourseError`` when a cell fails that is not meant to."""
-    notebook = _solution_cells(notebook)
-    SOLUTIONS.mkdir(parents=True, exist_ok=True)
+    notebook = _solution_cells(course, notebook)
+    course.solutions.mkdir(parents=True, exist_ok=True)
     client = NotebookClient(
         notebook,
         timeout=CELL_TIME_LIMIT,
@@ -239,7 +224,7 @@ def solution(notebook: NotebookNode, name: str) -> str:
         record_timing=False,
         store_widget_state=False,
         coalesce_streams=True,  # how printed lines arrive in pieces differs from run to run
-        resources={"metadata": {"path": str(SOLUTIONS)}},
+        resources={"metadata": {"path": str(course.solutions)}},
         config=Config(KernelManager={"transport_encryption": "auto"}),  # else each kernel warns that others may listen
     )
     try:
@@ -253,24 +238,27 @@ def solution(notebook: NotebookNode, name: str) -> str:
                 f"{name}: the solution does not pass the check of {about.grade_id}. "
                 "(On a very busy machine a check may run out of time: then build again.)"
             )
-    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
+    notebook.metadata = nbformat.from_dict(METADATA)
     for output in (o for c in notebook.cells for o in c.get("outputs", [])):
         # A widget needs its kernel: without one only its picture can be shown, and its random id would be new each time.
         output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
-    _keep_what_differs_between_machines(notebook, SOLUTIONS / f"{name}.ipynb")
+    _keep_what_differs_between_machines(notebook, course.solutions / f"{name}.ipynb")
     return _text(notebook)
 
 
-def _solution_cells(notebook: NotebookNode) -> NotebookNode:
+def _solution_cells(course: Course, notebook: NotebookNode) -> NotebookNode:
     """The source with nbgrader's solution markers taken out, and with the right answers to questions."""
     notebook = nbformat.from_dict(notebook)
     for cell in notebook.cells:
-        lines = [
-            line for line in cell.source.splitlines() if line.strip() not in ("### BEGIN SOLUTION", "### END SOLUTION")
-        ]
-        cell.source = "\n".join(lines)
-    practice.fill_in(notebook)
+        lines = cell.source.splitlines()
+        cell.source = "\n".join(x for x in lines if x.strip() not in ("### BEGIN SOLUTION", "### END SOLUTION"))
+    practice.fill_in(course, notebook)
     return notebook
+
+
+def _solution_text(course: Course, source: Path) -> str:
+    """The solution as it was not run yet."""
+    return _without_outputs(_solution_cells(course, read_source(course, source)))
 
 
 def _keep_what_differs_between_machines(notebook: NotebookNode, old: Path) -> None:
@@ -292,11 +280,6 @@ def _without_outputs(notebook: NotebookNode) -> str:
     return _text(notebook)
 
 
-def _normal(path: Path) -> str:
-    """A notebook that nbgrader wrote, as text that is the same on every machine."""
-    return _text(nbformat.read(path, as_version=4))
-
-
 def _text(notebook: NotebookNode) -> str:
     nbformat.validate(notebook)
     return nbformat.writes(notebook, version=4) + "\n"
@@ -305,52 +288,45 @@ def _text(notebook: NotebookNode) -> str:
 # --- files -------------------------------------------------------------------------------------------------------
 
 
-def _chosen(only: list[str] | None) -> list[Path]:
-    if not only:
-        return sources()
-    names = [s.stem for s in sources()]
+def _chosen(course: Course, only: Sequence[str]) -> list[Path]:
+    names = [source.stem for source in course.sources]
     if unknown := [o for o in only if not any(name.startswith(o) for name in names)]:
         raise CourseError(f"No source starts with {', '.join(unknown)}. There are: {', '.join(names)}.")
-    return [s for s in sources() if s.stem.startswith(tuple(only))]
+    return [source for source in course.sources if source.stem.startswith(tuple(only) or "")]
 
 
-def _stale(folder: Path, pattern: str) -> list[Path]:
-    known = {s.stem for s in sources()} | {"checks"}
-    return [p for p in sorted(folder.glob(pattern)) if p.is_file() and p.stem not in known]
+def _without_source(course: Course) -> list[Path]:
+    known = {source.stem for source in course.sources} | {"checks"}
+    found = [*sorted(course.notebooks.glob("*")), *sorted(course.solutions.glob("*.ipynb"))]
+    return [p for p in found if p.is_file() and p.stem not in known]
 
 
-def _write(path: Path, text: str, say: bool = True) -> None:
+def _write(course: Course, path: Path, content: str | bytes, say: bool = True) -> None:
     """Write only what changed, and never half of it."""
-    if path.exists() and path.read_text(encoding="utf-8") == text:
+    content = content.encode() if isinstance(content, str) else content
+    if path.exists() and path.read_bytes() == content:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(path.name + ".new")
-    new.write_text(text, encoding="utf-8")
-    shutil.move(new, path)
+    new.write_bytes(content)
+    new.replace(path)
     if say:
-        print(f"wrote    {path.relative_to(ROOT)}")
+        print(f"wrote    {path.relative_to(course.root)}")
 
 
-def _write_checks(folder: Path, checks: Files) -> None:
+def _write_checks(course: Course, folder: Path, checks: Files) -> None:
     """Both files, the tables first: a checks.json without them would be of no use."""
-    archive, tables = checks.archive(), folder / "checks.npz"
-    if not tables.exists() or tables.read_bytes() != archive:
-        folder.mkdir(parents=True, exist_ok=True)
-        new = tables.with_name("checks.npz.new")
-        new.write_bytes(archive)
-        shutil.move(new, tables)
-        print(f"wrote    {tables.relative_to(ROOT)}")
-    _write(folder / "checks.json", checks.text)
+    _write(course, folder / "checks.npz", checks.archive())
+    _write(course, folder / "checks.json", checks.text)
 
 
-def _diff(path: Path, wanted: str) -> str:
-    name = str(path.relative_to(ROOT))
+def _diff(course: Course, path: Path, wanted: str) -> str:
+    name = str(path.relative_to(course.root))
     if not path.exists():
         return f"{name} is missing\n"
     found = path.read_text(encoding="utf-8")
-    if path.parent == SOLUTIONS:
+    if path.parent == course.solutions:
         found = _without_outputs(nbformat.reads(found, as_version=4))
-    lines = difflib.unified_diff(
-        found.splitlines(), wanted.splitlines(), name, f"{name} as build makes it", "", "", 1, ""
-    )
+    texts = found.splitlines(), wanted.splitlines()
+    lines = difflib.unified_diff(*texts, name, f"{name} as build makes it", n=1, lineterm="")
     return "".join(f"{line[:160]}\n" for line in lines)

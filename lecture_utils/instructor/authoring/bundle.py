@@ -6,7 +6,8 @@ import json
 import zipfile
 from pathlib import Path
 
-from lecture_utils.environment import NOTEBOOKS, ROOT, CourseError, sources
+from lecture_utils.environment import CourseError
+from lecture_utils.instructor.authoring.course import Course
 
 FOLDER = "improving_optimization"
 README = """\
@@ -30,28 +31,29 @@ If something breaks: delete the folder `.venv` and start again with step 2. Your
 """
 
 
-def write(target: str | Path) -> int:
+def write(course: Course, target: Path) -> None:
     """Write the zip file and say what is in it: only what has a source goes in, as it was built.
 
-    Raises ``CourseError`` for a notebook that is not there, or that somebody has worked in.
+    Of the package all goes in but ``instructor/``. Raises ``CourseError`` for a notebook that is not there, or that
+    somebody has worked in.
     """
-    names = [f"{source.stem}.ipynb" for source in sources()]
-    notebooks = [NOTEBOOKS / name for name in [*names, "checks.json", "checks.npz"]]
+    notebooks = [course.notebooks / f"{source.stem}.ipynb" for source in course.sources]
+    given = [*notebooks, course.notebooks / "checks.json", course.notebooks / "checks.npz"]
     again = "Run `python3 -m lecture_utils build`."
-    for file in notebooks:
+    for file in given:
         if not file.is_file():
             raise CourseError(f"{file} is not there. {again}")
-        cells = json.loads(file.read_text(encoding="utf-8")).get("cells", []) if file.suffix == ".ipynb" else []
-        if any(cell.get("outputs") for cell in cells):
+    for file in notebooks:
+        if any(cell.get("outputs") for cell in json.loads(file.read_text(encoding="utf-8"))["cells"]):
             raise CourseError(f"{file} has outputs: somebody has run it. Delete it. {again}")
-    package = sorted(f for s in ("py", "js", "css", "json") for f in (ROOT / "lecture_utils").rglob(f"*.{s}"))
-    target = Path(target)
+    package = course.root / "lecture_utils"
+    code = sorted(f for kind in ("py", "js", "css", "json") for f in package.rglob(f"*.{kind}"))
+    code = [f for f in code if package / "instructor" not in f.parents]
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         _add(archive, "README.md", README)
-        for file in [*notebooks, *package, ROOT / "requirements.txt", ROOT / "pyproject.toml"]:
-            _add(archive, file.relative_to(ROOT).as_posix(), file.read_bytes())
-    print(f"wrote {target}: {len(notebooks)} files of notebooks, {target.stat().st_size / 1024:.0f} kB")
-    return 0
+        for file in [*given, *code, course.root / "requirements.txt", course.root / "pyproject.toml"]:
+            _add(archive, file.relative_to(course.root).as_posix(), file.read_bytes())
+    print(f"wrote {target}: {len(given)} files of notebooks, {target.stat().st_size / 1024:.0f} kB")
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: str | bytes) -> None:

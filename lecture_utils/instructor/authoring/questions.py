@@ -7,8 +7,8 @@ import io
 import math
 import re
 import tomllib
-from collections.abc import Callable
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from itertools import product
@@ -19,11 +19,10 @@ from typing import Any
 
 from lecture_utils.checks.observers import Values
 from lecture_utils.checks.quiz import normal, which_set
-from lecture_utils.environment import SOURCE, CourseError
+from lecture_utils.environment import CourseError
 from lecture_utils.instructor.authoring.exercise import Exercise
 from lecture_utils.instructor.authoring.sealed import seal
 
-RECORDS = SOURCE / "rubrics" / "questions.toml"
 KINDS = {
     "true_false": "True or false",
     "choice": "Multiple choice",
@@ -147,15 +146,15 @@ class Question:
             parts.append("\n".join(f"- **{letter}** &nbsp; {fill(o['text'], values)}" for letter, o in lettered))
         return "\n\n".join(parts)
 
-    def exercise(self, notebook: str) -> Exercise:
+    def exercise(self, notebook: str, file: str) -> Exercise:
         """The question as the checks and the grading know it. A derivation is an ordinary function."""
         if self.kind != "derivation":
-            return Exercise(self.id, notebook, self.points, Values(), None, question=self, file=RECORDS.name)
+            return Exercise(self.id, notebook, self.points, Values(), None, question=self, file=file)
         names, space = list(self.arguments), {"math": math}
         text = f"def {self.id}({', '.join(names)}):\n    return {self.formula}\n"
         exec(text, space)
         made = Exercise(
-            self.id, notebook, self.points, Values(tuple(names)), space[self.id], question=self, file=RECORDS.name,
+            self.id, notebook, self.points, Values(tuple(names)), space[self.id], question=self, file=file,
             source=text, namespace={"math": math}, draw=self.cases,
         )  # fmt: skip
         for k, slip in enumerate(self.wrong, 1):
@@ -215,33 +214,46 @@ def _near(answer: Any, form: dict[str, Any]) -> list[str]:
 # --- the records -------------------------------------------------------------------------------------------------
 
 
-@cache
-def load(file: Path = RECORDS) -> tuple[Question, ...]:
-    """All questions. Raises ``CourseError`` that names the record and what is wrong with it."""
-    if not file.exists():
-        raise CourseError(f"{file.name} is not here: the records of the questions, with their answers, do not travel.")
-    questions, ids = [], set()
+def exercises(notebook: str, file: Path) -> list[Exercise]:
+    return [question.exercise(notebook, file.name) for question in load(file)]
+
+
+def asked_in(exercises: dict[str, Exercise]) -> list[Question]:
+    """The records among what exercises are made of."""
+    return [e.question for e in exercises.values() if isinstance(e.question, Question)]
+
+
+def load(file: Path) -> list[Question]:
+    """All questions. Runs none of their code: ``validate`` does. Raises ``CourseError`` that names the record."""
+    questions: list[Question] = []
     try:
         records = tomllib.loads(file.read_text(encoding="utf-8"))["question"]
     except (tomllib.TOMLDecodeError, KeyError) as error:
         raise CourseError(f"{file.name} cannot be read as TOML with [[question]] records: {error}") from None
     for number, data in enumerate(records, 1):
-        try:
+        with _named(file.name, number, data.get("id", "no id")):
             question = Question(number=number, **data)
-            if question.id in ids:
+            if question.id in {q.id for q in questions}:
                 raise ValueError("another question has this id already")
-            ids.add(question.id)
             if question.kind not in KINDS:
                 raise ValueError(f"kind is one of {', '.join(KINDS)}")
+            questions.append(question)
+    return questions
+
+
+def validate(questions: Iterable[Question], file: str = "questions.toml") -> None:
+    """Work out every answer with all numbers. Raises ``CourseError`` that names the record and what is wrong with it."""
+    for question in questions:
+        with _named(file, question.number, question.id):
             for which in range(len(question.numbers)):
                 question.answers(which)
                 if question.kind != "derivation":
                     question.answer(which)
-        except Exception as error:  # a record may run any code
-            raise CourseError(f"{file.name}, question {number} ({data.get('id', 'no id')}): {error}") from None
-        questions.append(question)
-    return tuple(questions)
 
 
-def exercises(notebook: str) -> list[Exercise]:
-    return [question.exercise(notebook) for question in load()]
+@contextmanager
+def _named(file: str, number: int, name: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # a record may run any code
+        raise CourseError(f"{file}, question {number} ({name}): {error}") from None
