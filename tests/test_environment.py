@@ -2,9 +2,11 @@
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 from types import SimpleNamespace
 
 import pytest
@@ -21,42 +23,76 @@ def course(tmp_path, monkeypatch):
     monkeypatch.setattr(environment, "ROOT", tmp_path)
     for name, path in {"VENV": ".venv", "STAMP": ".venv/lecture_utils.stamp", "LOG": ".venv/setup.log"}.items():
         monkeypatch.setattr(environment, name, tmp_path / path)
-    monkeypatch.setattr(environment, "missing", lambda test=False: ["torch==0"])
+    monkeypatch.setattr(environment, "missing", lambda extras=(): ["torch==0"])
     return tmp_path
 
 
-def fake_pip(monkeypatch, output="", code=0):
-    """A pip that prints ``output``, and a venv that costs nothing."""
+def fake_pip(monkeypatch, log="", code=0):
+    """A pip that leaves ``log``, and a venv that costs nothing; the commands of all installations."""
     installs = []
 
     def run(command, **_):
-        installs.append(command)
-        environment.LOG.parent.mkdir(exist_ok=True)
-        environment.LOG.write_text(output, encoding="utf-8")
-        return output if code else None
-
-    def make(command, **_):
         if "venv" in command:
             (environment.VENV / "bin").mkdir(parents=True, exist_ok=True)
             (environment.VENV / "bin" / "python").touch()
-        return SimpleNamespace(returncode=0, stdout="", stderr="")
+        if "install" not in command:
+            return SimpleNamespace(returncode=0, stdout="", stderr="")
+        installs.append(command)
+        stamped = [f"2026-01-31T12:00:00,000 {line}" for line in log.splitlines()]
+        environment.LOG.write_text("\n".join(stamped), encoding="utf-8")
+        return SimpleNamespace(returncode=code)
 
-    monkeypatch.setattr(environment, "_run_with_progress", run)
-    monkeypatch.setattr(environment.subprocess, "run", make)
+    monkeypatch.setattr(environment.subprocess, "run", run)
     return installs
 
 
+def extras_of(command):
+    """What a command of pip installs of this package beside its requirements."""
+    found = [re.search(r"\[(.+)\]$", word) for word in command]
+    return [hit[1].split(",") for hit in found if hit]
+
+
 def test_this_environment_satisfies_the_requirements_and_is_used():
-    assert missing(test=True) == []
-    assert ensure(test=True) == sys.executable
+    assert missing(["test"]) == []
+    assert ensure(["test"]) == sys.executable
 
 
 def test_every_pin_is_exact_and_installed():
     assert pins()["torch"] == "2.13.0"
-    assert "pytest" in pins(test=True)
-    assert "pytest" not in pins()
+    assert pins(["grading"])["pebble"] == "5.2.3"
+    for extra, name in {
+        "test": "pytest",
+        "grading": "pyseccomp",
+        "authoring": "jupytext",
+        "cluster": "distributed",
+    }.items():
+        assert name in pins([extra])
+        assert name not in pins()
+    assert {*pins(["grading"]), *pins(["authoring"]), *pins(["cluster"])} <= set(pins(["test"]))
     for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines():
         assert line.startswith(("#", "-e .")) or "==" in line, line
+
+
+def test_requirements_are_what_the_travelling_half_imports():
+    """Nothing that only those who run the course need is installed for a student."""
+    known = metadata.packages_distributions()
+    files = [f for f in (ROOT / "lecture_utils").rglob("*.py") if "instructor" not in f.parts]
+    imported = {known[name][0].lower() for f in files for name in imports_of(f) if name in known} - {
+        "lecture-utils",
+        "lecture_utils",
+    }
+    run_by_name = {"ipykernel", "jupyterlab", "nbgrader", "nbclient", "nbconvert"}  # by `lab` and by its Validate
+    brought_by_others = {"ipython", "matplotlib-inline", "traitlets"}
+    assert imported - brought_by_others <= set(pins()) <= imported | run_by_name | {"lecture_utils"}
+
+
+def imports_of(file):
+    """The first parts of the names of all modules that a file imports."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module.partition(".")[0]
 
 
 def test_second_start_installs_nothing(course, monkeypatch):
@@ -75,26 +111,48 @@ def test_changed_requirements_install_again(course, monkeypatch):
     assert len(installs) == 2
 
 
-def test_packages_of_the_tests_are_added_only_when_asked_for(course, monkeypatch):
+def test_extras_are_installed_when_first_asked_for_and_remembered(course, monkeypatch):
+    installs = fake_pip(monkeypatch)
+    for extras in ([], ["grading"], [], ["authoring"], ["grading"], ["test"], ["cluster"]):
+        ensure(extras)
+    assert [extras_of(command) for command in installs] == [
+        [],
+        [["authoring", "grading"]],  # which holds what comes third and fourth
+        [["authoring", "cluster", "grading", "test"]],
+    ]
+
+
+def test_changed_requirements_keep_the_extras_that_were_there(course, monkeypatch):
+    installs = fake_pip(monkeypatch)
+    ensure(["cluster"])
+    with (course / "requirements.txt").open("a") as file:
+        file.write("tqdm==1.0\n")
+    ensure()
+    assert extras_of(installs[-1]) == [["cluster"]]
+
+
+def test_an_environment_of_the_course_that_misses_something_is_mended_whatever_its_stamp_says(course, monkeypatch):
     installs = fake_pip(monkeypatch)
     ensure()
-    ensure(test=True)
+    monkeypatch.setattr(environment.sys, "prefix", str(environment.VENV))
     ensure()
-    assert [any("[test]" in word for word in command) for command in installs] == [False, True]
+    assert len(installs) == 2
 
 
 def test_interrupted_setup_is_finished_by_the_next_start(course, monkeypatch):
     installs = fake_pip(monkeypatch)
+    working = environment.subprocess.run
 
-    def interrupted(command):
-        raise KeyboardInterrupt
+    def interrupted(command, **options):
+        if "install" in command:
+            raise KeyboardInterrupt
+        return working(command, **options)
 
-    working = environment._run_with_progress
-    monkeypatch.setattr(environment, "_run_with_progress", interrupted)
+    monkeypatch.setattr(environment.subprocess, "run", interrupted)
     with pytest.raises(KeyboardInterrupt):
         ensure()
     assert not environment.STAMP.exists()
-    monkeypatch.setattr(environment, "_run_with_progress", working)
+    monkeypatch.setattr(environment.subprocess, "run", working)
     ensure()
     assert len(installs) == 1
     assert environment.STAMP.exists()
@@ -117,7 +175,6 @@ def test_interrupted_setup_is_finished_by_the_next_start(course, monkeypatch):
             "ERROR: Could not install packages due to an OSError. HINT: enable Windows Long Path support",
             "too long a name",
         ),
-        ("The virtual environment was not created because ensurepip is not available.", "python3-venv"),
         ("ERROR: something nobody foresaw", "something nobody foresaw"),
     ],
 )
@@ -126,6 +183,23 @@ def test_a_failed_setup_says_what_to_do(course, monkeypatch, output, advice):
     with pytest.raises(CourseError, match=advice):
         ensure()
     assert not environment.STAMP.exists()
+
+
+def test_a_python_that_cannot_make_environments_is_told_how_it_can(course, monkeypatch):
+    told = "The virtual environment was not created because ensurepip is not available."
+    failed = SimpleNamespace(returncode=1, stdout=told, stderr="")
+    monkeypatch.setattr(environment.subprocess, "run", lambda *_, **__: failed)
+    with pytest.raises(CourseError, match="python3-venv"):
+        ensure()
+
+
+def test_what_pip_only_mentions_is_not_taken_for_the_cause(course, monkeypatch):
+    log = (
+        "  Link requires a different Python: Permission denied-1.0.tar.gz\nERROR: something else\nRemoved build tracker"
+    )
+    fake_pip(monkeypatch, log, code=1)
+    with pytest.raises(CourseError, match="Set-up failed: ERROR: something else Start"):
+        ensure()
 
 
 def test_a_full_disk_is_told_before_anything_is_made(course, monkeypatch):
@@ -141,7 +215,9 @@ def test_an_old_python_is_told_which_one_is_needed(monkeypatch):
         ensure()
 
 
-@pytest.mark.parametrize("file", ["__init__.py", "__main__.py", "environment.py"])
+@pytest.mark.parametrize(
+    "file", ["__init__.py", "__main__.py", "environment.py", "instructor/__init__.py", "instructor/commands.py"]
+)
 def test_setup_code_is_read_by_an_old_python_and_needs_nothing_installed(file):
     tree = ast.parse((ROOT / "lecture_utils" / file).read_text(encoding="utf-8"), feature_version=(3, 8))
     top = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]

@@ -1,7 +1,12 @@
 """What students get: nothing that it should not hold, and notebooks that run to their end unsolved."""
 
+import ast
+import os
 import re
 import shutil
+import subprocess
+import sys
+import tomllib
 import zipfile
 
 import jupytext
@@ -11,10 +16,11 @@ from nbclient import NotebookClient
 
 from lecture_utils.environment import ROOT, CourseError
 from lecture_utils.instructor.authoring import bundle, practice
+from lecture_utils.instructor.authoring.course import Course
 
-RELEASE = ROOT / "notebooks" / "lecture12"
+COURSE = Course()
+RELEASE, SOURCES = COURSE.notebooks, COURSE.sources
 NOTEBOOKS = sorted(RELEASE.glob("*.ipynb"))
-SOURCES = sorted((ROOT / "source" / "lecture12").glob("[0-9][0-9]_*.py"))
 FORBIDDEN = re.compile(
     r"(BEGIN|END) (SOLUTION|HIDDEN TESTS|MARK SCHEME)|START DELETE|/home/|/root/|/Users/|[A-Z]:\\\\Users"
 )
@@ -23,7 +29,7 @@ FORBIDDEN = re.compile(
 def expanded(source):
     """The notebook of a source, with the cells that `build` makes from questions.toml."""
     notebook = jupytext.read(source, fmt="py:percent")
-    practice.expand(notebook)
+    practice.expand(COURSE, notebook)
     return notebook
 
 
@@ -62,7 +68,7 @@ def test_release_holds_no_solution_output_or_path(path):
 
 
 def path_of_source(path):
-    return ROOT / "source" / "lecture12" / f"{path.stem}.py"
+    return COURSE.source / f"{path.stem}.py"
 
 
 def test_leak_test_can_fail():
@@ -96,7 +102,7 @@ def test_package_holds_no_rubric_bytecode_or_path():
 
 @pytest.mark.parametrize("name", ["checks.json", "checks.npz"])
 def test_checks_are_the_same_in_source_and_release(name):
-    assert (RELEASE / name).read_bytes() == (ROOT / "source" / "lecture12" / name).read_bytes()
+    assert (RELEASE / name).read_bytes() == (COURSE.source / name).read_bytes()
 
 
 def test_what_travels_for_the_checks_is_small():
@@ -133,31 +139,113 @@ def test_no_answer_stops_run_all(path):
             assert "raises-exception" in cell.metadata.get("tags", []), cell.source
 
 
-def test_bundle_holds_what_students_need_and_nothing_else(tmp_path):
-    target = tmp_path / "course.zip"
-    bundle.write(target)
-    names = {n.removeprefix("improving_optimization/") for n in zipfile.ZipFile(target).namelist()}
+@pytest.fixture(scope="module")
+def unzipped(tmp_path_factory):
+    """What students get, in a folder of its own."""
+    where = tmp_path_factory.mktemp("bundle")
+    bundle.write(COURSE, where / "course.zip")
+    zipfile.ZipFile(where / "course.zip").extractall(where)
+    return where / "improving_optimization"
+
+
+def test_bundle_holds_what_students_need_and_nothing_else(unzipped):
+    names = {file.relative_to(unzipped).as_posix() for file in unzipped.rglob("*") if file.is_file()}
     assert {"README.md", "requirements.txt", "pyproject.toml", "lecture_utils/__main__.py"} <= names
     assert {f"notebooks/lecture12/{n.name}" for n in NOTEBOOKS} <= names
+    package = {f.relative_to(ROOT).as_posix() for f in (ROOT / "lecture_utils").rglob("*") if f.is_file()}
+    theirs = {n for n in package if not re.search(r"lecture_utils/instructor/|__pycache__|\.ipynb_checkpoints", n)}
+    assert {n for n in names if n.startswith("lecture_utils/")} == theirs
     for name in names:
         assert name.split("/")[0] in {"README.md", "requirements.txt", "pyproject.toml", "lecture_utils", "notebooks"}
-        assert not re.search(r"rubric|solution|\.pyc|hidden", name), name
-    first = target.read_bytes()
-    bundle.write(target)
-    assert target.read_bytes() == first
+        assert not re.search(r"instructor|rubric|solution|\.pyc|hidden", name), name
 
 
-def test_bundle_takes_what_has_a_source_and_no_outputs(tmp_path, monkeypatch):
-    copy = tmp_path / "lecture12"
+def test_the_same_course_makes_the_same_bundle(tmp_path):
+    for name in ("one.zip", "other.zip"):
+        bundle.write(COURSE, tmp_path / name)
+    assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "other.zip").read_bytes()
+
+
+def test_nothing_in_the_bundle_imports_what_stays_behind(unzipped):
+    """But for the one line of __main__.py that looks first whether it is there."""
+    found = [
+        (file.name, name)
+        for file in unzipped.rglob("*.py")
+        for name in imported_modules(ast.parse(file.read_text(encoding="utf-8")))
+        if name.startswith("lecture_utils.instructor")
+    ]
+    assert found == [("__main__.py", "lecture_utils.instructor")]
+
+
+def imported_modules(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+
+
+def in_the_bundle(unzipped, *command, folder="."):
+    """Run Python where only the bundle's own package can be found."""
+    environment = {**os.environ, "PYTHONPATH": str(unzipped), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-W", "ignore", *command]
+    return subprocess.run(command, cwd=unzipped / folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_check_works_from_the_bundle(unzipped):
+    code = """
+import sys
+sys.modules["lecture_utils.instructor"] = None  # the course that is installed here must not help
+import lecture_utils.checks, lecture_utils.explorer, lecture_utils.lab, lecture_utils.stacked
+print(lecture_utils.checks.__file__)
+def gradient_step(w, grad, lr):
+    return w + lr * grad
+lecture_utils.checks.check(gradient_step)
+lecture_utils.checks.check_answer("single_example", None, "anna")
+lecture_utils.checks.scoreboard("00")
+"""
+    done = in_the_bundle(unzipped, "-c", code, folder="notebooks/lecture12")
+    assert done.returncode == 0, done.stderr
+    assert str(unzipped / "lecture_utils") in done.stdout
+    assert "a step up the hill" in done.stdout
+    assert "not written yet" in done.stdout
+    assert "0 of 1 points" in done.stdout
+
+
+@pytest.mark.parametrize("verb", ["build", "paper", "bundle", "grade", "report", "demo"])
+def test_a_student_who_asks_for_an_instructors_command_is_told_in_a_sentence(unzipped, verb):
+    done = in_the_bundle(unzipped, "-m", "lecture_utils", verb)
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines() == [
+        f"`{verb}` is for those who run the course: this copy of it, a student's, does not have it."
+    ]
+    assert verb not in in_the_bundle(unzipped, "-m", "lecture_utils", "--help").stdout.replace("help", "")
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["the course", "the bundle"])
+def test_packages_of_setuptools_are_those_that_are_there(unzipped, whole):
+    """pyproject.toml is the same in both, and names no package that one of them lacks."""
+    root = ROOT if whole else unzipped
+    code = "import setuptools, sys; print(*setuptools.find_packages(sys.argv[1], include=['lecture_utils*']))"
+    found = in_the_bundle(unzipped, "-c", code, str(root)).stdout.split()
+    assert set(found) == {
+        ".".join(f.parent.relative_to(root).parts) for f in (root / "lecture_utils").rglob("__init__.py")
+    }
+    settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    assert settings["packages"] == {"find": {"include": ["lecture_utils*"], "namespaces": False}}
+
+
+def test_bundle_takes_what_has_a_source_and_no_outputs(tmp_path):
+    shutil.copytree(COURSE.source, tmp_path / "source" / "lecture12", ignore=shutil.ignore_patterns("rubrics"))
+    copy = tmp_path / "notebooks" / "lecture12"
     shutil.copytree(RELEASE, copy, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
-    monkeypatch.setattr(bundle, "NOTEBOOKS", copy)
     first = copy / NOTEBOOKS[0].name
     first.write_text(first.read_text(encoding="utf-8").replace('"outputs": []', '"outputs": [1]', 1), encoding="utf-8")
     with pytest.raises(CourseError, match="has outputs"):
-        bundle.write(tmp_path / "course.zip")
+        bundle.write(Course(tmp_path), tmp_path / "course.zip")
     first.unlink()
     with pytest.raises(CourseError, match="is not there"):
-        bundle.write(tmp_path / "course.zip")
+        bundle.write(Course(tmp_path), tmp_path / "course.zip")
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)

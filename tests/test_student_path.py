@@ -11,6 +11,7 @@ from browser import chromium, lab
 from playwright.sync_api import Page, expect
 
 from lecture_utils.instructor.authoring import bundle
+from lecture_utils.instructor.authoring.course import Course
 
 NOTEBOOK = "notebooks/lecture12/04_momentum_nesterov.ipynb"
 WRONG = (
@@ -25,7 +26,7 @@ RIGHT = (
 def folder(tmp_path_factory):
     """The zip file that students get, unzipped."""
     where = tmp_path_factory.mktemp("student")
-    bundle.write(where / "course.zip")
+    bundle.write(Course(), where / "course.zip")
     zipfile.ZipFile(where / "course.zip").extractall(where)
     return where / "improving_optimization"
 
