@@ -12,7 +12,7 @@ from pathlib import Path
 from lecture_utils.environment import ROOT, CourseError, ensure, hand_over
 
 INSIDE = "LECTURE_UTILS_INSIDE"  # set for the process that runs in the environment which set-up chose
-INSTRUCTORS = ("build", "paper", "bundle", "grade", "report", "demo")
+NOT_FOR_STUDENTS = ("test", "build", "paper", "bundle", "grade", "report", "demo")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -49,13 +49,14 @@ def _parsed(words: list[str]) -> dict:
     lab = verb("lab", "lab:start", "set up on first use, then open JupyterLab on the first notebook")
     lab.add_argument("--no-browser", action="store_false", dest="browser", help="only print the address")
     lab.add_argument("--port", type=int, default=8888, help="of the server (default 8888; the next free one is taken)")
-    told = "set up, then run all tests; further arguments go to pytest"
-    verb("test", "__main__:run_tests", told, lambda options: ("test",))
-    if (Path(__file__).parent / "instructor").is_dir():  # which students do not have
+    if (ROOT / "tests").is_dir():
+        told = "set up, then run all tests; further arguments go to pytest"
+        verb("test", "__main__:run_tests", told, lambda options: ("test",))
+    if (Path(__file__).parent / "instructor").is_dir():
         from lecture_utils.instructor import commands
 
         commands.add(verb, lab)
-    elif words[:1] and words[0] in INSTRUCTORS:
+    if words[:1] and words[0] in NOT_FOR_STUDENTS and words[0] not in verbs.choices:
         raise CourseError(
             f"`{words[0]}` is for those who run the course: this copy of it, a student's, does not have it."
         )

@@ -212,8 +212,8 @@ lecture_utils.checks.scoreboard("00")
     assert "0 of 1 points" in done.stdout
 
 
-@pytest.mark.parametrize("verb", ["build", "paper", "bundle", "grade", "report", "demo"])
-def test_a_student_who_asks_for_an_instructors_command_is_told_in_a_sentence(unzipped, verb):
+@pytest.mark.parametrize("verb", ["test", "build", "paper", "bundle", "grade", "report", "demo"])
+def test_a_student_who_asks_for_a_command_of_the_instructors_is_told_in_a_sentence(unzipped, verb):
     done = in_the_bundle(unzipped, "-m", "lecture_utils", verb)
     assert done.returncode == 1
     assert done.stderr.strip().splitlines() == [
