@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from lecture_utils import environment
+from lecture_utils import __main__, environment
 from lecture_utils.environment import ROOT, CourseError, ensure, missing, pins
 
 
@@ -225,6 +225,31 @@ def test_setup_code_is_read_by_an_old_python_and_needs_nothing_installed(file):
     modules |= {node.module for node in top if isinstance(node, ast.ImportFrom)}
     others = {m for m in modules if m.partition(".")[0] not in sys.stdlib_module_names}
     assert others <= {"lecture_utils.environment"}
+
+
+@pytest.mark.parametrize(
+    ("words", "extras"),
+    [
+        ("lab", []),
+        ("lab --instructor", ["grading"]),  # the formgrader's button grades
+        ("build --check", ["authoring"]),
+        ("paper", ["authoring"]),
+        ("bundle", []),
+        ("grade --force", ["grading"]),
+        ("grade --db postgresql://here", ["grading", "cluster"]),
+        ("grade --cluster tcp://there", ["grading", "cluster"]),
+        ("report", ["grading"]),
+        ("demo", ["grading"]),
+        ("test -k lab", ["test"]),
+    ],
+)
+def test_each_command_asks_for_what_it_needs_before_it_starts(monkeypatch, capsys, words, extras):
+    def ensure(asked):
+        raise CourseError(f"asked for {list(asked)}")
+
+    monkeypatch.setattr(__main__, "ensure", ensure)
+    assert __main__.main(words.split()) == 1
+    assert capsys.readouterr().err == f"asked for {extras}\n"
 
 
 def test_an_unknown_command_or_notebook_is_an_error():
