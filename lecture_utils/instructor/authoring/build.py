@@ -8,9 +8,9 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,26 +42,27 @@ def build(course: Course, only: Sequence[str] = ()) -> None:
     questions.validate(questions.asked_in(course.exercises))
     checks = files(course)
     _write_checks(course, course.source, checks)
-    notebooks = {source.stem: read_source(course, source) for source in chosen}
-    for name, notebook in notebooks.items():
-        _write(course, course.source / f"{name}.ipynb", _text(notebook))
-    with tempfile.TemporaryDirectory() as folder:
-        for made in _release(course, Path(folder), database=True):
-            if made.stem in notebooks or not (course.notebooks / made.name).exists():
-                _write(course, course.notebooks / made.name, _text(nbformat.read(made, as_version=4)))
+    notebooks = {source.stem: read_source(course, source) for source in course.sources}
+    names = [source.stem for source in chosen]
+    for name in names:
+        _write(course, course.source / f"{name}.ipynb", _text(notebooks[name]))
+    for name, text in _release(course, notebooks, database=True).items():
+        if name in names or not (course.notebooks / f"{name}.ipynb").exists():
+            _write(course, course.notebooks / f"{name}.ipynb", text)
     _write_checks(course, course.notebooks, checks)
     # Two at a time: notebooks are single-threaded, and most laptops have two cores to spare.
     with ThreadPoolExecutor(2) as pool:
-        texts = pool.map(partial(solution, course), notebooks.values(), notebooks)
-        for name, text in zip(notebooks, texts, strict=True):
+        texts = pool.map(lambda name: solution(course, notebooks[name], name), names)
+        for name, text in zip(names, texts, strict=True):
             _write(course, course.solutions / f"{name}.ipynb", text)
     for product in [] if only else _without_source(course):
         product.unlink()
         print(f"removed  {product.relative_to(course.root)}: it has no source")
     # Notebook 8 links to headings and repeats corrections of the others.
-    for source in sorted(set(course.sources) - set(chosen)):
-        if _diff(course, course.solutions / f"{source.stem}.ipynb", _solution_text(course, source)):
-            print(f"stale    {source.stem}: build it, too")
+    for name, notebook in notebooks.items():
+        now = _without_outputs(_solution_cells(course, notebook))
+        if name not in names and _diff(course, course.solutions / f"{name}.ipynb", now):
+            print(f"stale    {name}: build it, too")
 
 
 def check(course: Course, only: Sequence[str] = ()) -> str:
@@ -76,13 +77,11 @@ def check(course: Course, only: Sequence[str] = ()) -> str:
     if edited := [s.with_suffix(".ipynb").name for s in chosen if edits(s)]:
         return f"{', '.join(edited)}: edited since the last build. `build` takes it over.\n"
     wanted = dict.fromkeys((course.source / "checks.json", course.notebooks / "checks.json"), files(course).text)
-    for source in chosen:
-        _write(course, source.with_suffix(".ipynb"), _text(read_source(course, source)), say=False)
-        wanted[course.solutions / f"{source.stem}.ipynb"] = _solution_text(course, source)
-    with tempfile.TemporaryDirectory() as folder:
-        for made in _release(course, Path(folder), database=False):
-            if made.stem in {source.stem for source in chosen}:
-                wanted[course.notebooks / made.name] = _text(nbformat.read(made, as_version=4))
+    notebooks = {source.stem: read_source(course, source) for source in chosen}
+    for name, notebook in notebooks.items():
+        wanted[course.solutions / f"{name}.ipynb"] = _without_outputs(_solution_cells(course, notebook))
+    for name, text in _release(course, notebooks, database=False).items():
+        wanted[course.notebooks / f"{name}.ipynb"] = text
     tables = [folder / "checks.npz" for folder in (course.source, course.notebooks)]
     alike = all(t.is_file() for t in tables) and tables[0].read_bytes() == tables[1].read_bytes()
     differ = "" if alike else "checks.npz is missing, or not the same in both folders\n"
@@ -97,11 +96,8 @@ def exam(course: Course, folder: Path) -> None:
     """
     questions.validate(questions.asked_in(course.exercises))
     (name,) = {course.exercises[q.id].notebook for q in questions.asked_in(course.exercises)}
-    source = course.source / f"{name}.py"
-    _write(course, source.with_suffix(".ipynb"), _text(read_source(course, source)), say=False)
-    with tempfile.TemporaryDirectory() as made:
-        _release(course, Path(made), database=False)
-        notebook = nbformat.read(Path(made) / course.assignment / f"{name}.ipynb", as_version=4)
+    made = _release(course, {name: read_source(course, course.source / f"{name}.py")}, database=False)
+    notebook = nbformat.reads(made[name], as_version=4)
     practice.leave_out_notes(notebook)
     folder.mkdir(parents=True, exist_ok=True)
     for file, text in ((f"{name}.ipynb", _text(notebook)), ("checks.json", exam_text(course))):
@@ -186,26 +182,39 @@ def _compare_with_rubrics(course: Course, notebook: NotebookNode, source: Path) 
 
 
 def register(course: Course, api: Any) -> None:
-    """Tell the gradebook of nbgrader's ``api`` which cells the assignment has; writes no notebook of the course."""
+    """Tell the gradebook of nbgrader's ``api`` which cells the assignment has; writes nothing into the course."""
     from nbgrader.utils import temp_attrs  # half a second that only grading needs
 
-    for source in course.sources:
-        _write(course, source.with_suffix(".ipynb"), _text(read_source(course, source)), say=False)
+    notebooks = {source.stem: read_source(course, source) for source in course.sources}
     # In this process: the address may hold a password, which a command line would show to all who use the machine.
-    with tempfile.TemporaryDirectory() as folder, temp_attrs(api.coursedir, release_directory=folder):
+    with _aside(course, notebooks) as folders, temp_attrs(api.coursedir, **folders):
         told = api.generate_assignment(course.assignment)
     if not told["success"]:
         raise CourseError(_errors(told["log"]))
 
 
-def _release(course: Course, folder: Path, database: bool) -> list[Path]:
-    """Let nbgrader make the student notebooks in ``folder``."""
+def _release(course: Course, notebooks: dict[str, NotebookNode], database: bool) -> dict[str, str]:
+    """Let nbgrader make the student notebooks; their texts, by name."""
     command = [sys.executable, "-m", "nbgrader", "generate_assignment", course.assignment, "--force", "--create"]
-    command += [f"--CourseDirectory.release_directory={folder}"] + ([] if database else ["--no-db"])
-    run = subprocess.run(command, cwd=course.root, capture_output=True, text=True, env=tools())
-    if run.returncode:
-        raise CourseError(_errors(run.stderr))
-    return sorted((folder / course.assignment).glob("*.ipynb"))
+    with _aside(course, notebooks) as folders:
+        command += [f"--CourseDirectory.{name}={folder}" for name, folder in folders.items()]
+        command += [] if database else ["--no-db"]
+        run = subprocess.run(command, cwd=course.root, capture_output=True, text=True, env=tools())
+        if run.returncode:
+            raise CourseError(_errors(run.stderr))
+        made = sorted(Path(folders["release_directory"], course.assignment).glob("*.ipynb"))
+        return {file.stem: _text(nbformat.read(file, as_version=4)) for file in made}
+
+
+@contextmanager
+def _aside(course: Course, notebooks: dict[str, NotebookNode]) -> Iterator[dict[str, str]]:
+    """Folders for nbgrader, as it calls them, with these sources: a paired notebook that is being edited stays as it is."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "source", course.assignment)
+        source.mkdir(parents=True)
+        for name, notebook in notebooks.items():
+            (source / f"{name}.ipynb").write_text(_text(notebook), encoding="utf-8")
+        yield {"source_directory": str(source.parent), "release_directory": str(Path(folder, "release"))}
 
 
 def _errors(log: str) -> str:
@@ -256,11 +265,6 @@ def _solution_cells(course: Course, notebook: NotebookNode) -> NotebookNode:
     return notebook
 
 
-def _solution_text(course: Course, source: Path) -> str:
-    """The solution as it was not run yet."""
-    return _without_outputs(_solution_cells(course, read_source(course, source)))
-
-
 def _keep_what_differs_between_machines(notebook: NotebookNode, old: Path) -> None:
     """Cells tagged nbval-ignore-output (timings, the device) keep their old output while their source is the same."""
     if not old.exists():
@@ -301,7 +305,7 @@ def _without_source(course: Course) -> list[Path]:
     return [p for p in found if p.is_file() and p.stem not in known]
 
 
-def _write(course: Course, path: Path, content: str | bytes, say: bool = True) -> None:
+def _write(course: Course, path: Path, content: str | bytes) -> None:
     """Write only what changed, and never half of it."""
     content = content.encode() if isinstance(content, str) else content
     if path.exists() and path.read_bytes() == content:
@@ -310,8 +314,7 @@ def _write(course: Course, path: Path, content: str | bytes, say: bool = True) -
     new = path.with_name(path.name + ".new")
     new.write_bytes(content)
     new.replace(path)
-    if say:
-        print(f"wrote    {path.relative_to(course.root)}")
+    print(f"wrote    {path.relative_to(course.root)}")
 
 
 def _write_checks(course: Course, folder: Path, checks: Files) -> None:
