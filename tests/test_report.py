@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from lecture_utils.instructor.reporting import report as reporting
 from lecture_utils.instructor.reporting.page import OUTCOMES, page
-from lecture_utils.instructor.reporting.report import Result, Submission, canvas_rows, exercise_rows
+from lecture_utils.instructor.reporting.results import Marked, Submission
+from lecture_utils.instructor.reporting.tables import canvas_rows, exercise_rows, write_csv
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>\u202egnp'
 EXERCISES = [("04_momentum", "momentum_step", 3), ("04_momentum", "nesterov_step", 3), ("06_adam", "adam_step", 5)]
@@ -24,7 +24,7 @@ def submission(student, *kinds, **more):
         known = {"misconception": name, "message": f"This looks like: {name}."} if credit else {"message": "why"}
         waiting = kind in ("review", "by_hand")
         results.append(
-            Result(notebook, exercise, points, of, "misconception" if credit else kind, waiting=waiting, **known)
+            Marked(notebook, exercise, points, of, "misconception" if credit else kind, waiting=waiting, **known)
         )
     return Submission(student, tuple(results), **more)
 
@@ -95,12 +95,37 @@ def test_what_waits_for_a_person_is_on_top():
     seen = Page(page([*FIVE, submission("fay", "by_hand")], "lecture12"))
     assert seen.row("look", "eve") == ["eve", "the disk is full"]
     assert seen.row("look", "cem") == ["cem", "06_adam", "adam_step", "why"]
-    assert seen.row("look", "dov") == ["dov", "04_momentum: 2 copies of momentum_step"]
     assert seen.row("look", "momentum_step") == ["momentum_step 04_momentum", "fay"]
     assert not [
         cells for where, cells in seen.rows if where == "exercises" and cells[0].startswith("momentum_step")
     ]  # not yet
     assert "3wait for you" in seen.text[""]
+
+
+def test_what_was_moved_mended_or_damaged_is_told_the_worst_first():
+    odd = submission("gus", "damaged", moved=("04_momentum: the answer was put back",), problems={"06_adam": "cut off"})
+    seen = Page(page([*FIVE, odd], "lecture12"))
+    assert seen.row("mended", "dov") == ["dov", "04_momentum: 2 copies of momentum_step"]
+    told = seen.row("mended", "gus")[1]
+    assert "06_adam: cut off" in told
+    assert told.index("cut off") < told.index("put back")
+    assert "damaged" in seen.row("exercises", "exercise")
+    assert "came back as it was given out" in Page(page([submission("ann")], "lecture12")).text["mended"]
+
+
+def test_ids_that_look_alike_are_told():
+    seen = Page(page(FIVE, "lecture12", alike=[["müller", "mu\u0308ller"]]))
+    assert seen.row("look", "müller") == ["müller, mu\u0308ller"]
+
+
+def test_students_are_linked_to_their_feedback():
+    odd = Submission("a/b c#%", FIVE[0].results)
+    links = [
+        a["href"] for tag, a in Page(page([*FIVE, odd], "lecture12", pages={"ann", odd.student})).tags if tag == "a"
+    ]
+    assert "../feedback/ann/lecture12/index.html" in links
+    assert "../feedback/a%2Fb%20c%23%25/lecture12/index.html" in links
+    assert not [link for link in links if "feedback/ben" in link]
 
 
 def test_low_late_and_slow_students_are_named_with_what_they_miss():
@@ -114,10 +139,10 @@ def test_low_late_and_slow_students_are_named_with_what_they_miss():
 
 
 def test_nothing_hostile_gets_into_the_page():
-    bad = Submission(HOSTILE, (Result(HOSTILE, HOSTILE, 0, 1, "review", HOSTILE, HOSTILE * 1000, True),
-                               Result(HOSTILE, "b", 0, 1, "misconception", HOSTILE, HOSTILE)),
-                     HOSTILE, 1, 1, 1, HOSTILE, (HOSTILE,) * 9)  # fmt: skip
-    text = page([bad, *FIVE], HOSTILE)
+    bad = Submission(HOSTILE, (Marked(HOSTILE, HOSTILE, 0, 1, "review", HOSTILE, HOSTILE * 1000, waiting=True),
+                               Marked(HOSTILE, "b", 0, 1, "misconception", HOSTILE, HOSTILE)),
+                     HOSTILE, 1, 1, 1, HOSTILE, (HOSTILE,) * 9, (HOSTILE,), {HOSTILE: HOSTILE})  # fmt: skip
+    text = page([bad, *FIVE], HOSTILE, [[HOSTILE, HOSTILE]], [HOSTILE])
     assert len(text) < 100_000
     assert "\u202e" not in text
     seen = Page(text)
@@ -174,7 +199,7 @@ def test_the_page_needs_no_network():
 
 def test_exercises_csv_has_a_row_per_student_and_exercise(tmp_path):
     rows = exercise_rows([*FIVE, submission("=cmd|'/c calc'!A1", "old_velocity:0.5")])
-    reporting._write_csv(tmp_path / "exercises.csv", rows)
+    write_csv(tmp_path / "exercises.csv", rows)
     with (tmp_path / "exercises.csv").open(newline="", encoding="utf-8") as file:
         read = list(csv.DictReader(file))
     assert len(read) == 5 * 3
@@ -183,6 +208,39 @@ def test_exercises_csv_has_a_row_per_student_and_exercise(tmp_path):
         "kind": "misconception", "misconception": "old_velocity", "message": "This looks like: old_velocity.",
     }  # fmt: skip
     assert read[-1]["student"] == "'=cmd|'/c calc'!A1"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "=1+1",
+        "+1+1",
+        "-1+cmd",
+        "@SUM(A1)",
+        "＝1+1",
+        "＋1",
+        "－x",
+        "＠x",
+        "\t=1",
+        "\r=1",
+        " =1",
+        '"=1',
+        "a;=1+1;b",
+        "a\t=1",
+        "a\n@b",
+    ],
+)
+def test_no_field_begins_a_formula_for_any_program_or_separator(tmp_path, text):
+    write_csv(tmp_path / "table.csv", [[text, 1.5], ["plain", ""]])
+    written = (tmp_path / "table.csv").read_bytes().decode()
+    for separator in (",", ";", "\t"):  # a program may take any of them
+        for field in re.split(rf"[{separator}\r\n]", written):
+            assert not re.match(r"""["\s]*[=+\-@＝＋－＠]""", field), field
+
+
+def test_every_field_is_quoted_and_says_what_is_not_seen(tmp_path):
+    write_csv(tmp_path / "table.csv", [["a;b", "x\u202ey", 'q"q', -1.5, "-1.5", ""]])
+    assert (tmp_path / "table.csv").read_text() == '"a;b","x⟦U+202E⟧y","q""q","-1.5","-1.5",""\n'
 
 
 def test_canvas_csv_is_what_canvas_imports():

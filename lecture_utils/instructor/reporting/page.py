@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from lecture_utils.instructor.reporting.report import Result, Submission
+from lecture_utils.instructor.grading.disarm import mark
+from lecture_utils.instructor.grading.results import BY_HAND, Result
+from lecture_utils.instructor.reporting.results import Marked, Submission
 
 TEXT_LIMIT = 400  # characters of anything that a submission had a say in
 PASS, BINS = 0.5, 10  # who has less of the points needs help; bars of the histogram
@@ -22,43 +26,37 @@ PASS, BINS = 0.5, 10  # who has less of the points needs help; bars of the histo
 OUTCOMES = (
     ("right", "✔", "#56B4E9", "#000", {"passed"}),
     ("named mistake", "M", "#D55E00", "#000", {"misconception"}),
-    ("other mistake", "O", "#E69F00", "#000", set()),  # of all kinds that are nowhere else
+    ("other mistake", "≠", "#E69F00", "#000", set()),  # of all kinds that are nowhere else
     ("not written", "–", "#DDDDDD", "#000", {"not_written"}),
     ("crashed", "!", "#882255", "#FFF", {"crashed"}),
     ("timed out", "T", "#332288", "#FFF", {"timeout"}),
     ("not run", "N", "#555555", "#FFF", {"not_run"}),
     ("for review", "?", "#F0E442", "#000", {"review"}),
     ("by hand", "H", "#009E73", "#000", {"by_hand"}),
-    ("not handed in", "0", "#FFFFFF", "#000", {"missing"}),
+    ("not handed in", "∅", "#FFFFFF", "#000", {"missing"}),
+    ("damaged", "D", "#CC79A7", "#000", {"damaged"}),
     ("not graded", "×", "#000000", "#FFF", {"failed"}),
 )
 _OUTCOME = {kind: name for name, *_, kinds in OUTCOMES for kind in kinds}
 
 
-def page(submissions: list[Submission], assignment: str) -> str:
-    """The whole page. Made to be read from the top: first what only a person can do, then the class, then single students."""
-    # Student ids, messages and file names come from outside: each is cleaned and escaped on its way into the page.
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, finalize=_clean, undefined=StrictUndefined
-    )
+def page(
+    submissions: list[Submission], assignment: str, alike: Iterable[Collection[str]] = (), pages: Collection[str] = ()
+) -> str:
+    """The whole page. Made to be read from the top: first what only a person can do, then the class, then single students.
+
+    ``alike`` are student ids that look the same, ``pages`` those of students who have feedback to link to.
+    """
     graded = [s for s in submissions if s.counts]
-    points = [s.points for s in graded] or [0.0]
-    return templates.get_template("page.html.j2").render(
+    return _template().render(
         assignment=assignment,
         submissions=submissions,
         settled=[r for s in graded for r in s.settled],
-        facts=[
-            (len(submissions), "handed in"),
-            (len(graded), "graded"),
-            (sum(bool(s.error) or any(r.waiting for r in s.results) for s in submissions), "wait for you"),
-            (
-                f"{statistics.median(points):.4g}",
-                f"points in the middle, of {max((s.of for s in graded), default=0):g}",
-            ),
-            (f"{statistics.mean(points):.4g}", "points on average"),
-        ],
+        facts=_facts(submissions, graded),
         failed=[s for s in submissions if s.error],
-        mended=[s for s in submissions if s.notes],
+        mended=[(s.student, lines) for s in submissions if (lines := _mended(s))],
+        alike=list(alike),
+        link={s: f"../feedback/{quote(s, safe='', errors='replace')}/{quote(assignment)}/index.html" for s in pages},
         flagged=_flagged(submissions),
         by_hand=_by_hand(submissions),
         mistakes=_mistakes(graded),
@@ -74,15 +72,41 @@ def page(submissions: list[Submission], assignment: str) -> str:
     )
 
 
+@cache
+def _template() -> Template:
+    # Student ids, messages and file names come from outside: each is cleaned and escaped on its way into the page.
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, finalize=_clean, undefined=StrictUndefined
+    )
+    return environment.get_template("page.html.j2")
+
+
 def _clean(value: Any) -> Any:
-    """Cut, and without the invisible characters that could turn a line around. Jinja escapes what comes out."""
+    """Cut, with characters marked that could turn a line around. Jinja escapes what comes out."""
     if hasattr(value, "__html__"):  # made by the template itself
         return value
-    text = "".join(c if c.isprintable() else " " if c in "\n\t" else "�" for c in str(value)[: TEXT_LIMIT + 1])
+    text = mark(str(value)[: TEXT_LIMIT + 1])
     return text if len(text) <= TEXT_LIMIT else text[:TEXT_LIMIT] + " …"
 
 
 # --- what the sections say ---------------------------------------------------------------------------------------
+
+
+def _facts(submissions: list[Submission], graded: list[Submission]) -> list[tuple[Any, str]]:
+    points = [s.points for s in graded] or [0.0]
+    most = max((s.of for s in graded), default=0)
+    return [
+        (len(submissions), "handed in"),
+        (len(graded), "graded"),
+        (sum(bool(s.error) or any(r.waiting for r in s.results) for s in submissions), "wait for you"),
+        (f"{statistics.median(points):.4g}", f"median of the points, of {most:g}"),
+        (f"{statistics.mean(points):.4g}", "points on average"),
+    ]
+
+
+def _mended(s: Submission) -> list[str]:
+    """What happened to a submission on its way, the worst first."""
+    return [*(f"{notebook}: {why}" for notebook, why in s.problems.items()), *s.moved, *s.notes]
 
 
 def _flagged(submissions: list[Submission]) -> list[dict]:
@@ -146,26 +170,27 @@ def _notebooks(graded: list[Submission]) -> list[dict]:
 
 def _exercises(graded: list[Submission]) -> list[dict]:
     """The lowest mean first. What waits to be graded by hand says nothing yet."""
-    found: dict[tuple, list[tuple[str, Result]]] = defaultdict(list)
+    waiting = {(r.notebook, r.exercise) for s in graded for r in s.results if r.waiting and r.kind == BY_HAND}
+    found: dict[tuple, list[tuple[str, Marked]]] = defaultdict(list)
     for s, r in _pairs(graded):
-        found[r.notebook, r.exercise].append((s.student, r))
-    for s in graded:
-        for r in s.results:
-            if r not in s.settled:
-                found.pop((r.notebook, r.exercise), None)
+        if (r.notebook, r.exercise) not in waiting:
+            found[r.notebook, r.exercise].append((s.student, r))
     rows = []
     for (notebook, exercise), pairs in found.items():
-        who: dict[str, list[str]] = defaultdict(list)
-        for student, r in pairs:
-            if _outcome(r) != "right":
-                who[f"{_outcome(r)}: {r.misconception.replace('_', ' ')}" if r.misconception else _outcome(r)].append(
-                    student
-                )
         results = [r for _, r in pairs]
-        often = sorted(who.items(), key=lambda kv: -len(kv[1]))
-        row = {"notebook": notebook, "exercise": exercise, "results": results, "who": often}
+        row = {"notebook": notebook, "exercise": exercise, "results": results, "who": _who(pairs)}
         rows.append((_mean(results), notebook, exercise, row | {"mean": f"{_mean(results):.0%}"}))
     return [row for *_, row in sorted(rows, key=lambda r: r[:3])]
+
+
+def _who(pairs: list[tuple[str, Marked]]) -> list[tuple[str, list[str]]]:
+    """The students of each outcome but right, the most frequent first."""
+    who: dict[str, list[str]] = defaultdict(list)
+    for student, r in pairs:
+        named = f": {r.misconception.replace('_', ' ')}" if r.misconception else ""
+        who[f"{_outcome(r)}{named}"].append(student)
+    who.pop("right", None)
+    return sorted(who.items(), key=lambda kv: -len(kv[1]))
 
 
 def _low(graded: list[Submission]) -> list[dict]:
@@ -205,5 +230,5 @@ def _mean(results: list[Result]) -> float:
     return sum(r.points for r in results) / (sum(r.of for r in results) or 1)
 
 
-def _pairs(submissions: list[Submission]) -> list[tuple[Submission, Result]]:
+def _pairs(submissions: list[Submission]) -> list[tuple[Submission, Marked]]:
     return [(s, r) for s in submissions for r in s.settled]
