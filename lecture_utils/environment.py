@@ -135,7 +135,9 @@ def _remembered() -> set[str]:
 
 
 def _install(python: Path, extras: Sequence[str]) -> None:
-    print(f"Setting up the course in {VENV} (a few minutes, once) …", flush=True)
+    more = f"Adding the packages for {' and '.join(extras)} to {VENV} (once) …"
+    whole = f"Setting up the course in {VENV} (a few minutes, once) …"
+    print(more if extras and STAMP.exists() else whole, flush=True)
     free = shutil.disk_usage(ROOT).free
     if free < NEEDED_BYTES and not STAMP.exists():
         raise CourseError(

@@ -75,15 +75,39 @@ def test_every_pin_is_exact_and_installed():
 
 def test_requirements_are_what_the_travelling_half_imports():
     """Nothing that only those who run the course need is installed for a student."""
-    known = metadata.packages_distributions()
-    files = [f for f in (ROOT / "lecture_utils").rglob("*.py") if "instructor" not in f.parts]
-    imported = {known[name][0].lower() for f in files for name in imports_of(f) if name in known} - {
-        "lecture-utils",
-        "lecture_utils",
-    }
     run_by_name = {"ipykernel", "jupyterlab", "nbgrader", "nbclient", "nbconvert"}  # by `lab` and by its Validate
-    brought_by_others = {"ipython", "matplotlib-inline", "traitlets"}
-    assert imported - brought_by_others <= set(pins()) <= imported | run_by_name | {"lecture_utils"}
+    imported = imported_by(f for f in PACKAGE.rglob("*.py") if "instructor" not in f.parts)
+    assert imported <= with_what_they_bring(pins())
+    assert set(pins()) <= imported | run_by_name | {"lecture_utils"}
+
+
+def test_what_authoring_and_grading_import_is_in_their_extras():
+    """Also without what the tests bring."""
+    authoring = imported_by((PACKAGE / "instructor" / "authoring").rglob("*.py"))
+    assert authoring <= with_what_they_bring(pins(["authoring"]))
+    all_of_it = imported_by(PACKAGE.rglob("*.py"))
+    assert all_of_it <= with_what_they_bring(pins(["grading", "cluster"]))
+    assert set(pins(["grading", "cluster"])) <= all_of_it | set(pins()) | {"psycopg2-binary"}  # sqlalchemy asks for it
+
+
+PACKAGE = ROOT / "lecture_utils"
+
+
+def imported_by(files):
+    """The distributions that files import from."""
+    known = metadata.packages_distributions()
+    return {spelled(known[name][0]) for file in files for name in imports_of(file) if name in known} - {"lecture-utils"}
+
+
+def with_what_they_bring(names):
+    return {
+        spelled(re.match(r"[\w.-]+", line)[0]) for name in names for line in [name, *(metadata.requires(name) or [])]
+    }
+
+
+def spelled(name):
+    """One name for what registries take for one: jupyter_client, Jupyter-Client."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def imports_of(file):
