@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import html
 import linecache
 import os
 import re
@@ -15,11 +14,12 @@ from typing import Any
 
 from IPython import get_ipython
 
+from lecture_utils.checks.board import board
 from lecture_utils.checks.calling import stub_of
-from lecture_utils.checks.card import Card, aside, card, show, warning
+from lecture_utils.checks.card import aside, card, show, warning
 from lecture_utils.checks.explain import Verdict
 from lecture_utils.checks.judge import judge
-from lecture_utils.checks.quiz import board, explanation, find_question, is_nobody, judge_question, recorded
+from lecture_utils.checks.quiz import explanation, find_question, is_nobody, judge_question, recorded
 from lecture_utils.checks.recorded import Recorded, find_exercise, load, nearby
 from lecture_utils.checks.traces import Kind
 
@@ -121,36 +121,7 @@ def scoreboard(notebook: str) -> None:
     here = next(filter(None, every), None)
     if not here:
         raise LookupError(f"No checks.json knows a notebook that starts with {notebook!r}.")
-    points = sum(e.points for e in here.values())
-    reached = sum(e.points for n, e in here.items() if n in _verdicts and _verdicts[n].passed)
-    if all(e.question for e in here.values()):
-        plain, table = board([(e, _verdicts.get(n)) for n, e in here.items()])
-        exam = any(v.kind == Kind.RECORDED for v in _verdicts.values())
-        total = f"{reached} of {points} {'answers recorded' if exam else 'points'}"
-        return show(Card(f"{plain}\n{total}", f"{table}<p><strong>{total}</strong></p>"))
-    rows = sorted(here.values(), key=lambda e: [int(k) for k in e.number.split(".") if k])
-    show(_board(rows, f"{reached} of {points} points on the visible cases"))
-
-
-def _board(exercises: list[Recorded], total: str) -> Card:
-    rows = [(e.number, e.name, e.points, e.data.get("link", ""), _state(_verdicts.get(e.name))) for e in exercises]
-    advice = "Run the check cells first, then this one." if not _verdicts else ""
-    plain = [f"{number:5} {name:28} {points:>2}  {state}" for number, name, points, _, state in rows]
-    left = "style='text-align:left'"
-    cells = "".join(
-        f"<tr><td {left}><a href='{html.escape(link)}'>{number}</a></td><td {left}><code>{html.escape(name)}</code></td>"
-        f"<td>{points}</td><td {left}>{state}</td></tr>"
-        for number, name, points, link, state in rows
-    )
-    head = f"<tr><th {left}>exercise</th><th></th><th>points</th><th {left}>check</th></tr>"
-    rich = f"<table>{head}{cells}</table><p><strong>{total}</strong><br>{advice}</p>"
-    return Card("\n".join(filter(None, [*plain, total, advice])), rich)
-
-
-def _state(verdict: Verdict | None) -> str:
-    if verdict is None:
-        return "– not run yet"
-    return "✔ passed" if verdict.passed else "○ not written yet" if verdict.kind == Kind.NOT_WRITTEN else "✘ not yet"
+    show(board(list(here.values()), _verdicts))
 
 
 def _text(error: Exception) -> str:

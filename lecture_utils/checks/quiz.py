@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import html
 import json
 import math
 import unicodedata
@@ -257,21 +256,3 @@ def find_question(name: str) -> Recorded:
     if not exercise.question or "observer" in exercise.data:
         raise LookupError(f"{name} is a function, not a question: its check is check({name}).")
     return exercise
-
-
-def board(rows: list[tuple[Recorded, Verdict | None]]) -> tuple[str, str]:
-    """The scoreboard of many questions, as (plain text, HTML): one row per topic, with the numbers still open."""
-    topics: dict[str, list] = {}
-    for exercise, verdict in rows:
-        question = exercise.question
-        topics.setdefault(question["section"].split(".")[0], []).append((question["number"], verdict))
-    plain, cells = [], ""
-    for topic, questions in topics.items():
-        done = [n for n, v in questions if v and v.passed]
-        left = ", ".join(str(n) for n, v in questions if not (v and v.passed)) or "–"
-        marks = "".join("●" if n in done else "○" for n, _ in questions)
-        plain.append(f"notebook {topic}  {marks:8} {len(done)} of {len(questions)}   still open: {left}")
-        cells += f"<tr><td>{topic}</td><td style='text-align:left'>{marks}</td><td>{len(done)} of {len(questions)}</td>"
-        cells += f"<td style='text-align:left'>{html.escape(left)}</td></tr>"
-    head = "".join(f"<th style='text-align:left'>{h}</th>" for h in ("notebook", "", "done", "questions still open"))
-    return "\n".join(plain), f"<table><tr>{head}</tr>{cells}</table>"
