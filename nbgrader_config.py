@@ -17,18 +17,11 @@ c.Execute.timeout = 60  # seconds per cell
 c.Execute.record_timing = False
 c.Execute.shutdown_kernel = "immediate"
 
-# Grading: submissions are mended, run in a sandbox, and scored outside it (lecture_utils/instructor/grading).
-c.Autograde.pre_convert_hook = "lecture_utils.instructor.grading.repair.before_autograde"
-c.Autograde.sanitize_preprocessors = [
-    "lecture_utils.instructor.grading.repair.Repair",
-    "nbgrader.preprocessors.ClearOutput",
-    "nbgrader.preprocessors.DeduplicateIds",
-    "nbgrader.preprocessors.OverwriteKernelspec",
-    "nbgrader.preprocessors.OverwriteCells",
-    "nbgrader.preprocessors.CheckCellMetadata",
-]
+# Grading: submissions are built anew, run in a sandbox, and scored outside it (lecture_utils/instructor/grading).
+c.Autograde.pre_convert_hook = "lecture_utils.instructor.grading.handover.before_autograde"
+c.Autograde.exporter_class = "lecture_utils.instructor.grading.handover.HandedInExporter"
+c.Autograde.sanitize_preprocessors = ["nbgrader.preprocessors.OverwriteCells"]
 c.Autograde.autograde_preprocessors = [
-    "lecture_utils.instructor.grading.repair.KeepRepairs",
     "lecture_utils.instructor.grading.observe.Observe",
     "lecture_utils.instructor.grading.score.Score",
     "nbgrader.preprocessors.SaveAutoGrades",

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from lecture_utils.checks.traces import Kind, Problem
+from lecture_utils.checks.withhold import Withheld
 
 NOT_WRITTEN = "Put your own lines where it says # YOUR CODE HERE, and take out the line that raises."
 
@@ -27,6 +28,8 @@ def call(function: Callable, args: list, names: Sequence[str]) -> Any:
         return function(*args)
     except (KeyboardInterrupt, TimedOut, Problem):
         raise
+    except Withheld as error:
+        raise Problem(Kind.WITHHELD, f"{error}{_own_line(error)}") from None
     except NotImplementedError as error:
         if error.args:  # the stub's has none; torch's own say what is not implemented
             raise _crash(error) from error
@@ -69,7 +72,7 @@ def stub_of(error: NotImplementedError) -> str | None:
 
 
 def _what_crashed(error: BaseException) -> str:
-    """The exception, and the student's own line: the last one outside installed packages and this one."""
+    """The exception, and the student's own line."""
     said = re.sub(r"\x1b\[[\d;]*m", "", str(error))  # the colours of a terminal
     said = textwrap.shorten(said, 250, placeholder=" …")  # some of torch's messages fill a page
     if said.startswith(("Weights only load failed", "Can't pickle local object")):  # the first goes on for a page
@@ -77,13 +80,17 @@ def _what_crashed(error: BaseException) -> str:
             "torch.load reads tensors, numbers, text, lists and dictionaries. "
             "Save what state_dict() gives, not the object itself"
         )
-    text = f"It stops with {type(error).__name__}" + (f": {said}" if said else "") + "."
+    return f"It stops with {type(error).__name__}" + (f": {said}" if said else "") + "." + _own_line(error)
+
+
+def _own_line(error: BaseException) -> str:
+    """The student's own line: the last one outside installed packages and this one; empty if it is not known."""
     here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if "site-packages" in frame.filename or frame.filename.startswith((here, sys.base_prefix, "<frozen")):
             continue
-        return f"{text}\nThe line is: {frame.line}    (line {frame.lineno} of its cell)" if frame.line else text
-    return text
+        return f"\nThe line is: {frame.line}    (line {frame.lineno} of its cell)" if frame.line else ""
+    return ""
 
 
 @contextmanager

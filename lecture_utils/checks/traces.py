@@ -39,6 +39,7 @@ class Kind(StrEnum):
     TOO_FEW = "too_few"
     TOO_MANY = "too_many"
     TYPE = "type"
+    WITHHELD = "withheld"  # a finished rule was called
     FORM = "form"  # of an answer to a question
     # of grading
     OTHER_STUDENT = "other_student"
@@ -187,16 +188,16 @@ def same(got: Trace, expected: Trace, rtol: float) -> bool:
 # --- as JSON -----------------------------------------------------------------------------------------------------
 
 
-def encode(trace: Trace, text: bool = False) -> dict[str, Any]:
-    """A trace as strict JSON: ``inf`` and ``nan`` become strings. A problem's ``text`` is kept if asked for."""
+def encode(trace: Trace, whole: bool = False) -> dict[str, Any]:
+    """A trace as strict JSON: ``inf`` and ``nan`` become strings. Only the ``whole`` has every digit, and a problem's text."""
     data: dict[str, Any] = {
         "entries": [
-            [e.place, e.name, _numbers(e.value.tolist()), e.step, e.tensor, *([e.scale] if e.scale else [])]
+            [e.place, e.name, _numbers(e.value.tolist(), 17 if whole else DIGITS), e.step, e.tensor, *([e.scale] if e.scale else [])]
             for e in trace.entries
         ]
     }
     if problem := trace.problem:
-        data["problem"] = [*problem.end(), *([str(problem)] if text else [])]
+        data["problem"] = [*problem.end(), *([str(problem)] if whole else [])]
     return data
 
 
@@ -223,11 +224,11 @@ def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def _numbers(value: Any) -> Any:
+def _numbers(value: Any, digits: int) -> Any:
     if isinstance(value, list):
-        return [_numbers(v) for v in value]
+        return [_numbers(v, digits) for v in value]
     if isinstance(value, float):
-        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else str(value)
+        return float(f"{value:.{digits}g}") if math.isfinite(value) else str(value)
     return value
 
 

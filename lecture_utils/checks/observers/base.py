@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, ClassVar
 
+import cloudpickle
 import torch
 
-from lecture_utils.checks.traces import Entry, Trace, from_numbers
+from lecture_utils.checks.traces import Entry, Kind, Problem, Trace, from_numbers
 
 Cases = list[dict[str, Any]]
 
@@ -27,13 +28,28 @@ class Observer:
 
     advice: ClassVar[str] = "Redo the case below by hand, and compare it with your code line by line."
     made_of_others: ClassVar[tuple[str, ...]] = ()  # results that others go into, as Adam's averages go into w
-    turns: ClassVar[int] = 1  # how many processes, each knowing nothing of the one before, an answer runs in
+    withholds: ClassVar[tuple[str, ...]] = ()  # finished things that the answer is to be: see ``withhold``
+    needs: ClassVar[tuple[str, ...]] = ()  # those that it is to use
+    slow: ClassVar[bool] = False  # whether each case starts a process
+    halves: ClassVar[bool] = False  # whether grading runs ``save`` in one process and ``load`` in another one
 
     def prepare(self) -> None:
         """What takes long and is not the student's doing."""
 
     def perform(self, answer: Callable, case: dict) -> Iterator[Entry]:
         """Call ``answer``; a ``Problem`` says what goes wrong. Arguments are copied: working in place is allowed."""
+        raise NotImplementedError
+
+    def save(self, answer: Callable, case: dict, path: str) -> Iterator[Entry]:
+        """The first half of ``perform``, which leaves a file at ``path``."""
+        raise NotImplementedError
+
+    def pack(self, answer: Callable) -> bytes:
+        """What the process that loads is given of the answer, before anything is saved. Raises ``Problem``."""
+        raise NotImplementedError
+
+    def load(self, packed: bytes, case: dict, path: str) -> Iterator[Entry]:
+        """The second half, in a process that knows nothing else of the first."""
         raise NotImplementedError
 
     def interpret(self, raw: Trace, case: dict) -> Trace:
@@ -68,6 +84,25 @@ class Observer:
 def as_given(value: Any, dtype: torch.dtype = torch.float64) -> Any:
     """A value of a case as an answer gets it: nested lists and numbers become tensors, whole numbers and None stay."""
     return value if value is None or isinstance(value, int) else from_numbers(value).to(dtype)
+
+
+def packed(thing: Any, name: str) -> bytes:
+    """A thing of the notebook's, to be used in another process. Raises ``Problem`` when it cannot be sent."""
+    try:
+        return cloudpickle.dumps(thing)
+    except Exception as error:
+        raise Problem(Kind.CRASHED, _NOT_THERE.format(name, error)) from None
+
+
+def unpacked(sent: bytes, name: str) -> Any:
+    """The inverse of ``packed``, in the other process."""
+    try:
+        return cloudpickle.loads(sent)
+    except Exception as error:
+        raise Problem(Kind.CRASHED, _NOT_THERE.format(name, error)) from None
+
+
+_NOT_THERE = "{} cannot run in another process: {}\nUse its arguments only, nothing of the notebook."
 
 
 def copied(value: Any) -> Any:

@@ -9,8 +9,10 @@ from typing import Any, ClassVar
 import torch
 
 from lecture_utils.checks.calling import at, call
+from lecture_utils.checks.observers.base import packed, unpacked
 from lecture_utils.checks.observers.schedules import WithOptimizer, rate_of
 from lecture_utils.checks.traces import Entry, Kind, Problem, Trace, as_tensor, from_numbers
+from lecture_utils.checks.withhold import RULES
 
 
 @dataclass(frozen=True)
@@ -26,19 +28,51 @@ class OptimizerClass(WithOptimizer):
         "Follow one parameter through your step: which numbers does it use, and where do they come from?"
     )
 
+    withholds: ClassVar[tuple[str, ...]] = (RULES,)
+    halves: ClassVar[bool] = True
+
     def make(self, answer: Callable, groups: list[dict], case: dict) -> Any:
         """Call the student's code for an optimizer of ``groups``, with keyword arguments, as everybody passes them."""
         return call(lambda: answer(groups, **case["arguments"]), [], [])
 
     def perform(self, answer: Callable, case: dict) -> Iterator[Entry]:
+        values, saved = yield from self._until_restart(answer, case)
+        yield from self._after_restart(answer, case, values, saved)
+
+    def save(self, answer: Callable, case: dict, path: str) -> Iterator[Entry]:
+        values, saved = yield from self._until_restart(answer, case)
+        with at(_place(case["restart"])):
+            call(torch.save, [{"values": values, "state": saved}, path], ["obj", "f"])
+
+    def pack(self, answer: Callable) -> bytes:
+        return packed(answer, getattr(answer, "__name__", "It"))
+
+    def load(self, packed: bytes, case: dict, path: str) -> Iterator[Entry]:
+        stored = torch.load(path, weights_only=False)
+        yield from self._after_restart(unpacked(packed, "It"), case, stored["values"], stored["state"])
+
+    def _until_restart(self, answer: Callable, case: dict) -> Iterator[Entry]:
+        """What comes back is what goes on: the values of the parameters, and what the optimizer saves of itself."""
         params, optimizer = self._made(answer, case, [from_numbers(v) for g in case["groups"] for v in g["start"]])
-        for step, grads in enumerate(case["grads"]):
-            place = f"step {step + 1}"
+        stop = len(case["grads"]) if case["restart"] is None else case["restart"]
+        yield from self._steps(params, optimizer, case, range(stop))
+        if case["restart"] is None:
+            return [], None
+        with at(_place(stop)):
+            return [p.detach() for p in params], call(optimizer.state_dict, [], [])
+
+    def _after_restart(self, answer: Callable, case: dict, values: list, saved: Any) -> Iterator[Entry]:
+        if case["restart"] is None:
+            return
+        with at(_place(case["restart"])):
+            params, optimizer = self._made(answer, case, values)
+            call(lambda: optimizer.load_state_dict(saved), [], [])
+        yield from self._steps(params, optimizer, case, range(case["restart"], len(case["grads"])))
+
+    def _steps(self, params: list, optimizer: torch.optim.Optimizer, case: dict, steps: range) -> Iterator[Entry]:
+        for step in steps:
+            grads, place = case["grads"][step], _place(step)
             with at(place):
-                if step == case["restart"]:
-                    saved = call(optimizer.state_dict, [], [])
-                    params, optimizer = self._made(answer, case, [p.detach() for p in params])
-                    call(lambda o=optimizer, saved=saved: o.load_state_dict(saved), [], [])
                 for group in optimizer.param_groups:
                     group["lr"] = rate_of(group) * case["lr_times"].get(str(step), 1.0)
                 for p, grad in zip(params, grads, strict=True):
@@ -81,12 +115,19 @@ class OptimizerByName(OptimizerClass):
     """
 
     advice: ClassVar[str] = "Compare your arguments with the table, one by one."
+    withholds: ClassVar[tuple[str, ...]] = ()
+    halves: ClassVar[bool] = False
+    needs: ClassVar[tuple[str, ...]] = (RULES,)
 
     def make(self, answer: Callable, groups: list[dict], case: dict) -> Any:
         return call(answer, [case["name"], groups[0]["params"]], ["name", "params"])
 
     def result_of(self, entry: Entry, case: dict) -> str | None:
         return case["name"]
+
+
+def _place(step: int) -> str:
+    return f"step {step + 1}"
 
 
 def _step(optimizer: torch.optim.Optimizer) -> None:

@@ -21,14 +21,14 @@ from random import Random
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any, ClassVar
 
-import cloudpickle
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from lecture_utils.checks.calling import at, call, undisturbed
-from lecture_utils.checks.observers.base import Cases, Observer
+from lecture_utils.checks.observers.base import Cases, Observer, packed, unpacked
 from lecture_utils.checks.traces import Entry, Kind, Problem, Trace, as_tensor, traced
+from lecture_utils.checks.withhold import RULES
 
 PARTS = {
     "weights": "the weights",
@@ -97,21 +97,32 @@ class Resume(Observer):
 
     advice: ClassVar[str] = "Below is what does not hold: which of your lines should see to it?"
     made_of_others: ClassVar[tuple[str, ...]] = tuple(OUTCOME.values())
-    turns: ClassVar[int] = 2
+    slow: ClassVar[bool] = True
+    halves: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, ...]] = (RULES,)
 
     def prepare(self) -> None:
         start_server()
 
     def perform(self, answer: Any, case: dict) -> Iterator[Entry]:
-        if not isinstance(answer, tuple) or len(answer) != 2:
-            raise Problem(Kind.TYPE, "Two functions are wanted: check(save_checkpoint, load_checkpoint).")
-        save, load = answer
-        # Sent before anything is saved: what save keeps in a variable of the notebook must not arrive by this way.
-        luggage = _packed(load)
+        # Packed before anything is saved: what save keeps in a variable of the notebook must not arrive by this way.
+        packed = self.pack(answer)
         with tempfile.TemporaryDirectory() as folder:
             path = str(Path(folder) / "checkpoint.pt")
-            save_run(save, path, case)
-            yield from entries(_in_a_fresh_process(luggage, path, case))
+            yield from self.save(answer, case, path)
+            yield from entries(_in_a_fresh_process(packed, path, case))
+
+    def save(self, answer: Any, case: dict, path: str) -> Iterator[Entry]:
+        save_run(answer[0], path, case)
+        yield from ()
+
+    def pack(self, answer: Any) -> bytes:
+        if not isinstance(answer, tuple) or len(answer) != 2:
+            raise Problem(Kind.TYPE, "Two functions are wanted: check(save_checkpoint, load_checkpoint).")
+        return packed((_without_the_notebook(answer[1]), _sources(answer[1])), "load_checkpoint")
+
+    def load(self, packed: bytes, case: dict, path: str) -> Iterator[Entry]:
+        yield from entries(_go_on(packed, path, case))
 
     def interpret(self, raw: Trace, case: dict) -> Trace:
         """Compare with a run that was never interrupted, trained here."""
@@ -184,16 +195,6 @@ def _without_the_notebook(function: Any) -> Any:
 
 def _as_number(digest: str) -> torch.Tensor:
     return torch.tensor(int(digest[:12], 16), dtype=torch.float64)  # 48 bits, which float64 holds exactly
-
-
-def _packed(load: Callable) -> bytes:
-    try:
-        return cloudpickle.dumps((_without_the_notebook(load), _sources(load)))
-    except Exception as error:
-        raise Problem(
-            Kind.CRASHED,
-            f"load_checkpoint cannot run in another process: {error}\nUse its arguments only, nothing of the notebook.",
-        ) from None
 
 
 def save_run(save: Callable, path: str, case: dict) -> None:
@@ -282,12 +283,9 @@ def _answer(sender: Any, luggage: bytes, path: str, case: dict) -> None:
 
 def _go_on(luggage: bytes, path: str, case: dict) -> dict[str, Any]:
     try:
-        load, sources = cloudpickle.loads(luggage)
-    except Exception as error:
-        text = (
-            f"load_checkpoint cannot run in another process: {error}\nUse its arguments only, nothing of the notebook."
-        )
-        return {"problem": [Kind.CRASHED, text, ""]}
+        load, sources = unpacked(luggage, "load_checkpoint")
+    except Problem as problem:
+        return {"problem": [problem.kind, str(problem), ""]}
     linecache.cache.update(sources)  # so that an error can show the line
     return load_run(load, path, case)
 

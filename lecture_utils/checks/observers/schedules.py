@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
 from lecture_utils.checks.calling import at, call
 from lecture_utils.checks.observers.base import Observer
 from lecture_utils.checks.traces import Entry, Kind, Problem, Trace, as_tensor
+from lecture_utils.checks.withhold import SCHEDULES
 
 
 def rate_of(group: Any) -> Any:
@@ -27,6 +28,8 @@ def rate_of(group: Any) -> Any:
 
 class WithOptimizer(Observer):
     """With its first optimizer torch imports its other half, which takes seconds, and may not be stopped half-way."""
+
+    withholds: ClassVar[tuple[str, ...]] = (SCHEDULES,)
 
     def prepare(self) -> None:
         torch.optim.SGD([torch.zeros(1)])
@@ -72,7 +75,7 @@ class LambdaRates(WithOptimizer):
         for step, epoch in enumerate(case["epochs"], 1):
             with at(f"epoch {epoch}"):
                 yield Entry(f"epoch {epoch}", "factor", _factor(made, epoch), step)
-        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=case["lr"])
+        optimizer = _Still([torch.zeros(1)], {"lr": case["lr"]})
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: _factor(made, epoch).item())
         for epoch in range(4):
             rate = as_tensor(optimizer.param_groups[0]["lr"], "The rate")
@@ -84,6 +87,13 @@ class LambdaRates(WithOptimizer):
         first = {"rate at first": case["lr"]} if entry.name == "rate" else {}
         epoch = case["epochs"][entry.step - 1] if entry.name == "factor" else entry.step - 1
         return {**case["args"], "epoch": epoch, **first}
+
+
+class _Still(torch.optim.Optimizer):
+    """An optimizer that a scheduler can drive, and that does nothing: finished ones are withheld."""
+
+    def step(self, closure: None = None) -> None:
+        pass
 
 
 def _factor(made: Callable, epoch: int) -> torch.Tensor:

@@ -12,6 +12,7 @@ import torch
 from lecture_utils.checks.calling import at, call
 from lecture_utils.checks.observers.base import Observer, as_given, copied
 from lecture_utils.checks.traces import ONE_BY_ONE, Entry, Kind, Problem, Trace, as_tensor
+from lecture_utils.checks.withhold import RULES
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Steps(Observer):
     """
 
     returns: tuple[str, ...] = ("w",)
+    withholds: ClassVar[tuple[str, ...]] = (RULES,)
     made_of_others: ClassVar[tuple[str, ...]] = ("w",)
 
     def perform(self, answer: Callable, case: dict) -> Iterator[Entry]:

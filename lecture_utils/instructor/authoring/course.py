@@ -7,14 +7,15 @@ import secrets
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import nbformat
-from nbformat import NotebookNode
-
-from lecture_utils.checks.recorded import Recorded, load
 from lecture_utils.environment import ASSIGNMENT, ROOT, CourseError
-from lecture_utils.instructor.authoring.exercise import Exercise
-from lecture_utils.instructor.authoring.record import load_rubrics
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+    from lecture_utils.checks.recorded import Recorded
+    from lecture_utils.instructor.authoring.exercise import Exercise
 
 
 @dataclass(frozen=True)
@@ -66,21 +67,27 @@ class Course:
         """The one source of each notebook, in order."""
         return sorted(self.source.glob("[0-9][0-9]_*.py"))
 
-    # --- what is in them ----------------------------------------------------------------------------------------
+    # --- what is in them: imported where it is read, so that a command that only needs places starts at once ------
 
     @cached_property
     def exercises(self) -> dict[str, Exercise]:
         """All exercises, from the rubrics."""
+        from lecture_utils.instructor.authoring.record import load_rubrics
+
         return load_rubrics(self.rubrics)
 
     @cached_property
     def recorded(self) -> dict[str, Recorded]:
         """All exercises as students have them, from checks.json."""
+        from lecture_utils.checks.recorded import load
+
         return load(self.source / "checks.json")
 
     @cached_property
     def released(self) -> dict[str, NotebookNode]:
         """The notebooks as they are given out, by name. Raises ``CourseError`` when there are none."""
+        import nbformat
+
         found = {p.stem: nbformat.read(p, as_version=4) for p in sorted(self.notebooks.glob("*.ipynb"))}
         if not found:
             raise CourseError(f"There are no notebooks in {self.notebooks}. First: python3 -m lecture_utils build")
@@ -91,7 +98,7 @@ class Course:
         """What hidden cases are drawn from: made at first use, kept beside nbgrader_config.py, never given out."""
         file = self.root / "grading_secret"
         try:
-            with file.open("x", opener=_for_the_owner) as new:
+            with open(file, "x", opener=_for_the_owner) as new:
                 new.write(secrets.token_hex(32) + "\n")
         except FileExistsError:
             pass

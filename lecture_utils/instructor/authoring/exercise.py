@@ -81,6 +81,7 @@ class Exercise:
     equivalents: dict[str, str] = field(default_factory=dict)
     question: Any = None  # the record behind it, of a question of the midterm practice
     file: str = ""
+    folder: Path = Path()  # of the rubrics
     source: str = ""  # of a reference that is made from text
     namespace: dict[str, Any] = field(default_factory=dict, repr=False)
 

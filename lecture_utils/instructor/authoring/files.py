@@ -20,14 +20,16 @@ import numpy as np
 import torch
 
 from lecture_utils.checks.observers import to_json
-from lecture_utils.checks.recorded import FORMAT, PARTS, load
+from lecture_utils.checks.recorded import FORMAT, PARTS, Recorded, load
 from lecture_utils.checks.sketch import Tables
 from lecture_utils.checks.traces import encode
-from lecture_utils.environment import SOURCE
+from lecture_utils.instructor.authoring.course import Course
 from lecture_utils.instructor.authoring.exercise import Exercise
+from lecture_utils.instructor.authoring.questions import asked_in
 from lecture_utils.instructor.authoring.record import Record, cases_of, constants_of, record
 
-WORDS = {"notebook.py", "card.py", "quiz.py", "explain.py", "judge.py"}  # files that nothing recorded depends on
+MACHINERY = ("checks/traces.py", "checks/calling.py", "checks/sketch.py", "checks/withhold.py", "checks/observers/*.py",
+             "instructor/authoring/slips/*.py", *(f"instructor/authoring/{n}.py" for n in ("cases", "exercise", "record", "trees")))  # fmt: skip
 RECORDED = ("made_from", "observer", "rtol", "cases", "reference", "slips")  # what takes its time
 
 
@@ -45,15 +47,15 @@ class Files:
         return buffer.getvalue()
 
 
-def files(exercises: dict[str, Exercise], old: Path | None = None) -> Files:
-    """What is recorded of all exercises; what has not changed since is taken from ``old``, a checks.json with its npz."""
-    kept, functions = _kept(old), {n: e for n, e in exercises.items() if e.draw is not None}
-    new = {n: e for n, e in functions.items() if n not in kept or kept[n].data["made_from"] != fingerprint(e)}
-    made = _record_all(new)
+def files(course: Course) -> Files:
+    """What is recorded of all exercises; what has not changed since is taken from the course's checks.json and npz."""
+    kept = _kept(course)
+    functions = {n: e for n, e in course.exercises.items() if e.draw is not None}
+    made = _record_all({name: functions[name] for name in stale(course)})
     entries: dict[str, Any] = {}
     arrays: dict[str, np.ndarray] = {}
-    for name, exercise in exercises.items():
-        entries[name] = _about(exercise)
+    for name, exercise in course.exercises.items():
+        entries[name] = _about(course, exercise)
         if name in functions:
             recorded = {key: kept[name].data[key] for key in RECORDED} if name not in made else made[name][0]
             tables = kept[name].tables if name not in made else made[name][1]
@@ -62,14 +64,24 @@ def files(exercises: dict[str, Exercise], old: Path | None = None) -> Files:
     return Files(_text(entries), arrays)
 
 
-def exam_text(questions: dict[str, Exercise]) -> str:
-    """A checks.json in which nothing tells right from wrong: how a derivation is called, and not even a hash of what is right."""
-    entries = {name: _about(question) for name, question in questions.items()}
-    for name, question in questions.items():
-        asked = entries[name]["question"]
-        entries[name]["question"] = {key: value for key, value in asked.items() if key != "sealed"}
-        if question.draw is not None:
-            entries[name] |= {"observer": to_json(question.observer), "cases": cases_of(question)}
+def stale(course: Course) -> list[str]:
+    """The exercises that are not in the course's checks.json as they are now."""
+    kept = _kept(course)
+    functions = [e for e in course.exercises.values() if e.draw is not None]
+    return [e.name for e in functions if e.name not in kept or kept[e.name].data["made_from"] != fingerprint(e)]
+
+
+def exam_text(course: Course) -> str:
+    """A checks.json of the questions in which nothing tells right from wrong: how a derivation is called, and not even a
+    hash of what is right."""
+    entries = {}
+    for question in asked_in(course.exercises):
+        exercise = course.exercises[question.id]
+        about = _about(course, exercise)
+        about["question"] = {key: value for key, value in about["question"].items() if key != "sealed"}
+        if exercise.draw is not None:
+            about |= {"observer": to_json(exercise.observer), "cases": cases_of(exercise)}
+        entries[question.id] = about
     return _text(entries)
 
 
@@ -99,16 +111,9 @@ def _record_one(name: str) -> tuple[dict[str, Any], Tables]:
     return _entry(made, fingerprint(made.exercise)), made.tables
 
 
-def stale(exercises: dict[str, Exercise], file: Path) -> list[str]:
-    """The exercises that are not in ``file`` as they are now."""
-    kept = _kept(file)
-    functions = [e for e in exercises.values() if e.draw is not None]
-    return [e.name for e in functions if e.name not in kept or kept[e.name].data["made_from"] != fingerprint(e)]
-
-
 def fingerprint(exercise: Exercise) -> str:
     """Of everything that an exercise's record is made from: where it is the same, the record need not be made again."""
-    rubric = SOURCE / "rubrics" / exercise.file
+    rubric = exercise.folder / exercise.file
     text = (rubric.read_bytes() if rubric.is_file() else b"") + (
         rubric.with_name("questions.toml").read_bytes() if exercise.question else b""
     )
@@ -118,15 +123,27 @@ def fingerprint(exercise: Exercise) -> str:
 
 @cache
 def _machinery() -> bytes:
-    """The code that records. Words that are put around what is recorded are not in it."""
-    here = Path(__file__).parent
-    found = [*sorted(here.glob("*.py")), *sorted((here.parents[1] / "checks").rglob("*.py"))]
-    return hashlib.sha256(b"\0".join(f.read_bytes() for f in found if f.name not in WORDS)).digest()
+    """The code that records, without what changes nothing: comments, docstrings, where things are imported from."""
+    package = Path(__file__).parents[2]
+    files = [file for pattern in MACHINERY for file in sorted(package.glob(pattern))]
+    return hashlib.sha256("\0".join(_bare(file.read_text(encoding="utf-8")) for file in files).encode()).digest()
 
 
-def _kept(old: Path | None) -> dict[str, Any]:
+def _bare(code: str) -> str:
+    tree = ast.parse(code)
+    for node in ast.walk(tree):
+        if isinstance(body := getattr(node, "body", None), list):
+            node.body = [s for s in body if not isinstance(s, ast.Import | ast.ImportFrom) and not _is_text(s)]
+    return ast.dump(tree)
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+def _kept(course: Course) -> dict[str, Recorded]:
     try:
-        found = load(old) if old else {}
+        found = load(course.source / "checks.json")
         return {name: e for name, e in found.items() if "made_from" in e.data and e.tables is not None}
     except (OSError, ValueError):
         return {}  # of an older format, or damaged: all is made again
@@ -144,19 +161,18 @@ def _entry(made: Record, mark: str) -> dict[str, Any]:
     }
 
 
-def _about(exercise: Exercise) -> dict[str, Any]:
+def _about(course: Course, exercise: Exercise) -> dict[str, Any]:
     """What is no number: where the exercise is, and what it counts."""
     about: dict[str, Any] = {"notebook": exercise.notebook, "points": exercise.points}
-    about |= _place(exercise.notebook).get(exercise.name, {})
+    about |= _place(course.source / f"{exercise.notebook}.py").get(exercise.name, {})
     about |= {"uses": list(exercise.uses)} if exercise.uses else {}
     about |= {"question": exercise.question.recorded} if exercise.question is not None else {}
     return about
 
 
 @cache
-def _place(notebook: str) -> dict[str, dict[str, str]]:
+def _place(source: Path) -> dict[str, dict[str, str]]:
     """{exercise: its number, and a link to its section in the same notebook}."""
-    source = SOURCE / f"{notebook}.py"
     found: dict[str, dict[str, str]] = {}
     number, link = "", ""
     for line in source.read_text(encoding="utf-8").splitlines() if source.exists() else []:

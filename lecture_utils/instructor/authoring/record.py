@@ -25,7 +25,7 @@ import numpy as np
 from lecture_utils.checks.observers import interpret, perform
 from lecture_utils.checks.sketch import PART, WHOLE, Part, Sketch, Tables, close, joint_cells, sketch
 from lecture_utils.checks.traces import Trace, same
-from lecture_utils.environment import SOURCE, CourseError
+from lecture_utils.environment import CourseError
 from lecture_utils.instructor.authoring import slips
 from lecture_utils.instructor.authoring.exercise import Exercise, Slip
 from lecture_utils.instructor.authoring.trees import Edit
@@ -48,6 +48,7 @@ def load_rubrics(folder: Path) -> dict[str, Exercise]:
         for each in {id(e): e for e in [*found, *getattr(module, "EXERCISES", [])]}.values():
             if each.name in exercises:
                 raise CourseError(f"{file}: the exercise {each.name} is defined twice")
+            each.folder = folder
             exercises[each.name] = each
     return exercises
 
@@ -186,7 +187,7 @@ def _nothing_comes(traces: list[Trace]) -> bool:
 
 def constants_of(exercise: Exercise) -> dict[str, tuple[float, ...]]:
     """Numbers that the notebook keeps in variables with the names of arguments: who forgets `def`'s own uses those."""
-    source = SOURCE / f"{exercise.notebook}.py"
+    source = exercise.folder.parent / f"{exercise.notebook}.py"
     if not source.exists():
         return {}
     found = re.findall(
@@ -218,7 +219,7 @@ def _given(exercise: Exercise) -> list[dict[str, Any]]:
 def _record_pairs(made: Record) -> None:
     """All pairs of edits of the reference, and generic slips in mistakes that are functions of their own."""
     exact = [c for c in made.cases if made.exercise.observer.is_exact(c)]
-    if made.exercise.observer.turns > 1 or not exact:
+    if made.exercise.observer.slow or not exact:
         return  # each result tells by itself there, and a run takes a process
     known = np.array([made.right.whole, *(s.whole for s in made.sketches)], np.float32)
     layout, cells = list(made.right.parts), joint_cells(made.right, made.exercise.observer, made.cases)

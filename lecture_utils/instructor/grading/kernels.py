@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
-import json
 import os
 import select
 import shutil
 import signal
-import socket
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -25,51 +20,11 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
 from traitlets import Type, default
 
-from lecture_utils.environment import ROOT
-from lecture_utils.instructor.grading import sandbox
+from lecture_utils.instructor.grading import sandbox, server
 
 PROVISIONER = "lecture-utils-fork"
 LARGEST_MESSAGE = 8 * 2**20  # bytes: a kernel that sends more is cut off
 WAITING_MESSAGES = 64  # unread ones that are kept in memory
-
-
-class ForkServer:
-    """The server of this process. It ends when this process does; starting it does not wait for its imports."""
-
-    _one: ForkServer | None = None
-
-    def __init__(self) -> None:
-        self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        keep = {name: os.environ[name] for name in ("LANG", "LD_LIBRARY_PATH") if name in os.environ}
-        keep |= {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
-        keep |= {"OMP_NUM_THREADS": "1", "HOME": "/"}
-        command = [sys.executable, "-P", "-m", "lecture_utils.instructor.grading.forkserver", str(theirs.fileno())]
-        fds = [theirs.fileno()]
-        self.process = subprocess.Popen(command, pass_fds=fds, env=keep, cwd="/", start_new_session=True)
-        theirs.close()
-        self.ready = False
-        atexit.register(self.channel.close)
-
-    @classmethod
-    def get(cls) -> ForkServer:
-        if cls._one is None or cls._one.process.poll() is not None:
-            cls._one = ForkServer()
-        return cls._one
-
-    def fork(self, connection_file: str, runtime: str, locked: bool) -> Forked:
-        """Raises ``SandboxError`` when the kernel cannot be locked in, ConnectionError when the server has ended."""
-        if not self.ready and self.channel.recv(64) != b"ready":
-            raise RuntimeError(f"The fork server did not start (exit code {self.process.wait()}).")
-        self.ready = True
-        request = {"connection_file": connection_file, "runtime": runtime, "sandbox": locked}
-        self.channel.send(json.dumps(request).encode())
-        if not (reply := self.channel.recv(65536)):
-            self.process.wait()
-            raise ConnectionError("The fork server has ended.")
-        answer = json.loads(reply)
-        if "error" in answer:
-            raise sandbox.SandboxError(f"No kernel: {answer['error']}")
-        return Forked(answer["pid"])
 
 
 class Forked:
@@ -111,11 +66,11 @@ class ForkProvisioner(LocalProvisioner):
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> dict[str, Any]:
         manager = self.parent
         runtime = str(Path(manager.connection_file).parent)
-        request = (manager.connection_file, runtime, manager.sandboxed)
-        try:
-            self.process = await asyncio.to_thread(ForkServer.get().fork, *request)
-        except ConnectionError:  # somebody ended the server: a new one
-            self.process = await asyncio.to_thread(ForkServer.get().fork, *request)
+        request = {"connection_file": manager.connection_file, "runtime": runtime, "sandbox": manager.sandboxed}
+        answer = await asyncio.to_thread(server.ask, request)
+        if "error" in answer:
+            raise sandbox.SandboxError(f"No kernel: {answer['error']}")
+        self.process = Forked(answer["pid"])
         self.pid = self.process.pid
         return self.connection_info
 

@@ -1,37 +1,91 @@
-"""Running a submission: check cells only write down what the student's code returns, in a kernel that is locked in."""
+"""Running a submission in a kernel that is locked in, and writing down what its functions return. Nothing is judged here.
+
+First the cells run, in their order, and each check keeps the function it is given and tries it on the visible cases. When
+all have run, the hidden cases follow. What is finished in torch.optim is out of the kernel before the first cell runs.
+"""
 
 from __future__ import annotations
 
 import ast
 import base64
 import json
+import re
 import secrets
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from jupyter_client.manager import AsyncKernelManager
 from nbclient.client import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
-from nbformat.v4 import new_output
+from nbformat.v4 import new_code_cell, new_notebook
 from nbgrader.preprocessors import Execute
 from nbgrader.utils import is_grade, is_locked
 from traitlets import Bool, Integer, Unicode
 
-from lecture_utils.instructor.grading import sandbox, score
-from lecture_utils.instructor.grading.emit import MIME
+from lecture_utils.checks.observers import to_json
+from lecture_utils.checks.traces import Kind
+from lecture_utils.instructor.authoring.course import Course, course_in
+from lecture_utils.instructor.grading import sandbox
+from lecture_utils.instructor.grading.hidden import hidden
 from lecture_utils.instructor.grading.kernels import GradingKernelManager, UnlockedKernelManager
+from lecture_utils.instructor.grading.results import METADATA
 
+EMIT = "lecture_utils.instructor.grading.emit"  # what runs in the kernel, and nowhere else
+MIME = "application/vnd.lecture-utils.observed+json"  # of what it displays
 RESTARTS = 5  # of the kernel per notebook
-DEATHS = 2  # of the kernel in one cell, after which the cell is skipped: the first may have had another cause
-RECORD_BYTES, OTHER_BYTES = 4_000_000, 200_000  # of output kept per cell
+DEATHS = 2  # of the kernel at one step, after which the step is left out: the first may have had another cause
+RECORD_BYTES, CELL_BYTES, NOTEBOOK_BYTES = (
+    4_000_000,
+    200_000,
+    2_000_000,
+)  # of output kept: of a check, a cell, all cells
+OWN_SHARE = 0.5  # of the time of a submission, for cells that a student has added
 _OUTPUT = {"stream", "display_data", "execute_result", "error"}
 
 
+@dataclass(frozen=True)
+class Step:
+    """One thing to run: a ``cell`` as it is, or a check's function on its "public" or "hidden" cases.
+
+    ``check`` is the exercise and the cell after which its function was taken: a later definition makes another one.
+    """
+
+    what: str
+    cell: int
+    check: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.check.partition("@")[0]
+
+
+@dataclass
+class Observed:
+    """What one function did, as raw records: {"traces": …}, {"value": …}, or {"failed": why}; None where it was not run."""
+
+    public: dict[str, Any] | None = None
+    hidden: dict[str, Any] | None = None
+
+
+@dataclass
+class Running:
+    """One notebook at work: what was recorded so far, by step, and what to tell of it."""
+
+    course: Course
+    records: dict[Step, dict[str, Any]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    deaths: Counter = field(default_factory=Counter)
+    at: Step | None = None  # at work when the kernel ended
+
+
 class Observe(Execute):
-    """In place of nbgrader's ``Execute``. Leaves ``resources["observed"]`` for ``Score``: {grade id: record or None}."""
+    """In place of nbgrader's ``Execute``. Leaves ``resources["observed"]`` for ``Score``: {exercise: [Observed, …]}."""
 
     sandboxed = Bool(True, help="Run submissions locked in. Without it they can do whatever you can.").tag(config=True)
     submission_seconds = Integer(600, help="Time limit for all notebooks of one submission.").tag(config=True)
@@ -62,73 +116,123 @@ class Observe(Execute):
             raise sandbox.SandboxError(f"{reason} To grade code that you would run yourself, add --unsandboxed.")
         names = resources["nbgrader"]
         place = [names[key] for key in ("student", "assignment", "notebook")]
-        self._deadline = time.monotonic() + self.submission_seconds - self.seconds_before(*place)
-        self._notes: list[str] = []
-        start, sources = time.monotonic(), [cell.source for cell in nb.cells]
-        try:
-            checks = check_cells(nb)
-            jobs = {i: told for i, name in checks.items() if (told := score.job(name)) is not None}
-            records = self._both_turns(nb, jobs, sources)
-            if spoken := {
-                i: score.job(checks[i], with_hidden=False) for i, r in records.items() if score.speaks(checks[i], r)
-            }:
-                told = self._both_turns(nb, spoken, sources, with_hidden=False)
-                records |= {i: score.in_other_words(checks[i], records[i], told.get(i)) for i in spoken}
-        finally:
-            for cell, source in zip(nb.cells, sources, strict=True):
-                cell.source = source
-        _keep_only_plain_output(nb, first_check=min(checks, default=len(nb.cells)))
+        start = time.monotonic()
+        self._deadline = start + self.submission_seconds - self.seconds_before(*place)
+        self._own_seconds = OWN_SHARE * (self._deadline - start)
+        self._left = NOTEBOOK_BYTES
+        running = Running(course_in(self.config.CourseDirectory.root, names["db_url"], names["assignment"]))
+        steps = _steps(nb, running.course)
+        self._run(nb, steps, running)
+        self._load_all(steps, running)
+        _keep_only_plain_output(nb)
         seconds = time.monotonic() - start
         self.spend(*place, seconds)
-        resources["observed"] = {name: records.get(i) for i, name in checks.items()}
-        resources["run"] = {"seconds": round(seconds, 2), "notes": self._notes}
+        resources["observed"] = _observed(steps, running.records)
+        resources["run"] = {"seconds": round(seconds, 2), "notes": running.notes}
         return nb, resources
 
-    def _both_turns(self, nb: NotebookNode, jobs: dict, sources: list[str], with_hidden: bool = True) -> dict[int, Any]:
-        records = self._run(nb, jobs, sources)
-        if again := score.second_turn(jobs, records, with_hidden):
-            records |= self._run(nb, again, sources)
-        return records
+    # --- the kernel --------------------------------------------------------------------------------------------
 
-    def _run(self, nb: NotebookNode, jobs: dict[int, dict], sources: list[str]) -> dict[int, Any]:
-        """One run of the notebook, with new kernels for those that die. What was recorded, by cell."""
-        records: dict[int, Any] = {}
-        deaths: Counter[int] = Counter()
+    def _run(self, nb: NotebookNode, steps: list[Step], running: Running) -> None:
+        """All steps, with new kernels for those that die."""
         for _ in range(1 + RESTARTS):
             try:
-                self._run_once(nb, jobs, sources, records, {i for i in deaths if deaths[i] >= DEATHS})
-                return records
+                self._run_once(nb, steps, running)
+                return
             except (DeadKernelError, CellTimeoutError) as error:
                 froze = isinstance(error, CellTimeoutError)
-                deaths[self._at] += DEATHS if froze else 1
-                self._notes.append(f"cell {self._at + 1} {'froze' if froze else 'ended'} the kernel")
-                if self._at in jobs and deaths[self._at] >= DEATHS:
-                    what = ("timeout", "It could not be stopped") if froze else ("crashed", "It ended the kernel")
-                    records[self._at] = {"kind": what[0], "failed": f"{what[1]}, so the check was skipped."}
-        self._notes.append("the kernel ended again and again; the rest was not run")
-        return records
+                running.deaths[running.at] += DEATHS if froze else 1
+                running.notes.append(f"cell {running.at.cell + 1} {'froze' if froze else 'ended'} the kernel")
+                if running.at.check and running.deaths[running.at] >= DEATHS:
+                    what = "It could not be stopped" if froze else "It ended the kernel"
+                    kind = Kind.TIMEOUT if froze else Kind.CRASHED
+                    running.records[running.at] = {"kind": kind, "failed": f"{what}, so the check was skipped."}
+        running.notes.append("the kernel ended again and again; the rest was not run")
 
-    def _run_once(self, nb: NotebookNode, jobs: dict, sources: list[str], records: dict, deadly: set[int]) -> None:
-        NotebookClient.__init__(self, nb, None)  # as nbconvert's own preprocess does: a new run
-        self.reset_execution_trackers()
-        self.timeout_func = lambda cell: max(1, min(self.timeout, self._deadline - time.monotonic()))
-        checks = check_cells(nb)
-        with self.setup_kernel():
-            for i, cell in enumerate(nb.cells):
-                if cell.cell_type != "code" or i in deadly or (i in checks and (i not in jobs or i in records)):
-                    continue
+    def _run_once(self, nb: NotebookNode, steps: list[Step], running: Running) -> None:
+        with self._kernel(nb, _withheld(steps, running.course)):
+            for step in steps:
                 if time.monotonic() > self._deadline:
-                    self._notes.append(
+                    running.notes.append(
                         f"the time limit of {self.submission_seconds} s for the whole submission is over"
                     )
                     return
-                self._at, self._bytes = i, 0
-                if i in jobs:
-                    nonce = secrets.token_hex(8)
-                    cell.source = _emission(sources[i], jobs[i] | {"nonce": nonce})
-                self.execute_cell(cell, i)
-                if i in jobs:
-                    records[i] = _record(cell, nonce)
+                running.at = step
+                if running.deaths[step] >= DEATHS:
+                    continue
+                if step.what == "cell":
+                    self._run_cell(nb.cells[step.cell], step.cell, running)
+                else:
+                    self._try(nb.cells[step.cell].source, step, running)
+
+    @contextmanager
+    def _kernel(self, nb: NotebookNode, finished: list[str]) -> Iterator[None]:
+        """A new kernel for ``nb``, without what is ``finished``."""
+        NotebookClient.__init__(self, nb, None)  # as nbconvert's own preprocess does: a new run
+        self.reset_execution_trackers()
+        self.timeout_func = lambda cell: max(1, min(self.timeout, self._deadline - time.monotonic()))
+        with self.setup_kernel():
+            self._ask("begin", repr(finished))
+            yield
+
+    def _run_cell(self, cell: NotebookNode, index: int, running: Running) -> None:
+        """A cell of the notebook. What it defines after a line that fails is defined all the same."""
+        start, own = time.monotonic(), cell.metadata.get(METADATA, {}).get("own")
+        if own and self._own_seconds <= 0:
+            self._ask("define", repr(cell.source))
+            running.notes.append(
+                f"cell {index + 1} was not run: the student's own cells have used their share of the time"
+            )
+            return
+        self._limit = min(CELL_BYTES, self._left)
+        self.execute_cell(cell, index)
+        self._left -= min(CELL_BYTES, self._left) - max(0, self._limit)
+        if any(output.output_type == "error" for output in cell.outputs):
+            self._ask("define", repr(cell.source))
+        if own:
+            self._own_seconds -= time.monotonic() - start
+
+    def _try(self, check: str, step: Step, running: Running) -> None:
+        """Have the function of a check tried. After the kernel has ended, what was recorded is not tried again."""
+        if step.what == "hidden":
+            seen = running.records.get(Step("public", step.cell, step.check), {})
+            if step not in running.records and "traces" in seen:
+                running.records[step] = self._ask("emit_again", job=_job(running.course, step))
+            return
+        again = step in running.records
+        job = _job(running.course, step)
+        record = self._ask("emit", f"lambda: ({_given(check)},)", job={**job, "cases": []} if again else job)
+        if not again:
+            running.records[step] = record
+
+    def _load_all(self, steps: list[Step], running: Running) -> None:
+        """The second half of what saves and loads, in a kernel that knows nothing of the first."""
+        for step in steps:
+            record = running.records.get(step, {})
+            job = _loading(running, step) if isinstance(record.get("files"), list) else None
+            if job is None:
+                continue
+            finished = list(running.course.recorded[step.name].observer.withholds)
+            try:
+                with self._kernel(new_notebook(), finished):
+                    record["loaded"] = self._ask("load", job=job)
+            except (DeadKernelError, CellTimeoutError):
+                record["loaded"] = {
+                    "failed": "The process that loads what was saved was ended, or could not be stopped."
+                }
+
+    def _ask(self, function: str, *arguments: str, job: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Call a function of emit.py in the kernel, in a cell that is no part of the notebook; what it displayed."""
+        nonce = secrets.token_hex(8)
+        given = [*arguments, repr(json.dumps({**job, "nonce": nonce}))] if job is not None else arguments
+        cell = new_code_cell(f"from {EMIT} import {function}\n{function}({', '.join(given)})")
+        self._limit = RECORD_BYTES
+        self.nb.cells.append(cell)
+        try:
+            self.execute_cell(cell, len(self.nb.cells) - 1)
+        finally:
+            self.nb.cells.pop()
+        return _displayed(cell, nonce)
 
     def process_message(self, msg: dict, cell: NotebookNode, cell_index: int) -> Any:
         """Keep only so much output, and no message that could change what is kept already."""
@@ -136,10 +240,117 @@ class Observe(Execute):
         if content is None:
             return None
         if msg["msg_type"] in _OUTPUT:
-            self._bytes += 100 + sum(len(str(v)) for v in (content.get("data") or content).values())
-            if self._bytes > (RECORD_BYTES if is_grade(cell) else OTHER_BYTES):
+            self._limit -= 100 + sum(len(str(v)) for v in (content.get("data") or content).values())
+            if self._limit < 0:
                 return None
         return super().process_message({**msg, "content": content}, cell, cell_index)
+
+
+# --- what is to be done -----------------------------------------------------------------------------------------
+
+
+def check_cells(nb: NotebookNode) -> dict[int, str]:
+    """The locked, automatically graded cells: grade ids by position."""
+    cells = enumerate(nb.cells)
+    return {i: c.metadata.nbgrader.grade_id for i, c in cells if c.cell_type == "code" and is_grade(c) and is_locked(c)}
+
+
+def _steps(nb: NotebookNode, course: Course) -> list[Step]:
+    """Cells and checks in their order; a check again after the last cell that gives one of its names a new meaning."""
+    checks = {i: name for i, name in check_cells(nb).items() if name in course.recorded}
+    due: dict[int, list[Step]] = {}
+    for i, name in checks.items():
+        for place in sorted({i, _last_definition(nb, i)}):
+            due.setdefault(place, []).append(Step("public", i, f"{name}@{place}"))
+    steps = []
+    for i, cell in enumerate(nb.cells):
+        if cell.cell_type == "code" and not (is_grade(cell) and is_locked(cell)):
+            steps.append(Step("cell", i))
+        steps += due.get(i, [])
+    hidden_too = [s for found in due.values() for s in found if course.recorded[s.name].is_function]
+    return steps + [Step("hidden", s.cell, s.check) for s in hidden_too]
+
+
+def _last_definition(nb: NotebookNode, check: int) -> int:
+    """The last cell that defines what a check is given, if that comes after the check; else the check's own place."""
+    names = "|".join(map(re.escape, re.findall(r"\w+", _given(nb.cells[check].source)))) or "(?!)"
+    defines = re.compile(rf"^(?:def|class)\s+(?:{names})\b|^(?:{names})\s*=[^=]", re.MULTILINE)
+    later = range(len(nb.cells) - 1, check, -1)
+    return next((i for i in later if nb.cells[i].cell_type == "code" and defines.search(nb.cells[i].source)), check)
+
+
+def _given(source: str) -> str:
+    """``a, b`` of ``check(a, b)`` or ``check_answer("name", a, b)``, which is the course's own text."""
+    calls = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Call)]
+    call = next(c for c in calls if ast.unparse(c.func).startswith("check"))
+    return ", ".join(ast.unparse(a) for a in call.args if not isinstance(a, ast.Constant))
+
+
+def _withheld(steps: list[Step], course: Course) -> list[str]:
+    """What is finished and must not be there: unless another exercise of the notebook is to use it."""
+    observers = [course.recorded[s.name].observer for s in steps if s.what == "hidden"]
+    needed = {what for observer in observers for what in observer.needs}
+    return sorted({what for observer in observers for what in observer.withholds} - needed)
+
+
+def _job(course: Course, step: Step) -> dict[str, Any]:
+    """What the kernel is told: how to observe and on which inputs. Of a question only whose it is."""
+    recorded = course.recorded[step.name]
+    if not recorded.is_function:
+        return {"check": step.check}
+    return {"check": step.check, "observer": to_json(recorded.observer), "cases": _told(_cases(course, step), "then")}
+
+
+def _loading(running: Running, step: Step) -> dict[str, Any] | None:
+    """What the second kernel is told: the files of the first, and nothing else of it. None where nothing was saved."""
+    record, packed = running.records[step], running.records[Step("public", step.cell, step.check)].get("packed")
+    cases = _cases(running.course, step)
+    shape = [record.get("traces"), record["files"]]
+    if not isinstance(packed, str) or not all(isinstance(part, list) and len(part) == len(cases) for part in shape):
+        return None
+    saved = [k for k, trace in enumerate(record["traces"]) if isinstance(trace, dict) and not trace.get("problem")]
+    observer = to_json(running.course.recorded[step.name].observer)
+    told = _told([cases[k] for k in saved], "seed")
+    return {"observer": observer, "cases": told, "packed": packed, "files": [record["files"][k] for k in saved]}
+
+
+def _cases(course: Course, step: Step) -> list[dict[str, Any]]:
+    return hidden(course, step.name).cases if step.what == "hidden" else course.recorded[step.name].data["cases"]
+
+
+def _told(cases: list[dict[str, Any]], secret: str) -> list[dict[str, Any]]:
+    """Who saves does not know the seed of what comes ``then``, and who loads not the ``seed`` of what was before."""
+    return [{name: value for name, value in case.items() if name != secret} for case in cases]
+
+
+# --- what came of it --------------------------------------------------------------------------------------------
+
+
+def _observed(steps: list[Step], records: dict[Step, dict[str, Any]]) -> dict[str, list[Observed]]:
+    found: dict[str, list[Observed]] = {}
+    for step in steps:
+        if step.what == "public":
+            kept = Observed(records.get(step), records.get(Step("hidden", step.cell, step.check)))
+            found.setdefault(step.name, []).append(kept)
+    return found
+
+
+def _displayed(cell: NotebookNode, nonce: str) -> dict[str, Any]:
+    """The one record that a cell displayed, or {"failed": why}. What a kernel sends is data, of any shape."""
+    texts = [o.data[MIME] for o in cell.outputs if o.output_type == "display_data" and MIME in o.get("data", {})]
+    if len(texts) != 1:
+        error = next((o.ename for o in cell.outputs if o.output_type == "error"), None)
+        why = "more than one result was recorded" if texts else "nothing was recorded"
+        if error in ("CellTimeoutError", "KeyboardInterrupt"):
+            return {"kind": Kind.TIMEOUT, "failed": "It was stopped at the time limit."}
+        return {"failed": f"When the check ran, {why}."}
+    try:
+        record = json.loads(texts[0])
+        if record.pop("nonce") == nonce:
+            return record
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        pass
+    return {"failed": "What was recorded is malformed."}
 
 
 def _plain(kind: str, content: dict[str, Any]) -> dict[str, Any] | None:
@@ -159,12 +370,10 @@ def _plain(kind: str, content: dict[str, Any]) -> dict[str, Any] | None:
         lines = content.get("traceback")
         told = {key: _text(content.get(key)) for key in ("ename", "evalue")}
         return told | {"traceback": [_text(line) for line in lines] if isinstance(lines, list) else []}
-    if kind in _OUTPUT:
-        data = {key: _text(value) for key, value in data.items()} if isinstance(data, dict) else {}
-        return {"data": data, "metadata": {}} | (
-            {"execution_count": None, **counted} if kind == "execute_result" else {}
-        )
-    return None
+    if kind not in _OUTPUT:
+        return None
+    data = {key: _text(value) for key, value in data.items()} if isinstance(data, dict) else {}
+    return {"data": data, "metadata": {}} | ({"execution_count": None, **counted} if kind == "execute_result" else {})
 
 
 def _text(value: Any) -> str:
@@ -172,50 +381,11 @@ def _text(value: Any) -> str:
     return str(value).encode("utf-8", "replace").decode()
 
 
-def check_cells(nb: NotebookNode) -> dict[int, str]:
-    """The locked, automatically graded cells: grade ids by position."""
-    cells = enumerate(nb.cells)
-    return {i: c.metadata.nbgrader.grade_id for i, c in cells if c.cell_type == "code" and is_grade(c) and is_locked(c)}
-
-
-def _emission(source: str, job: dict[str, Any]) -> str:
-    """The code that runs in place of ``check(a, b)`` or ``check_answer("name", a, b)``."""
-    call = next(
-        n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Call) and ast.unparse(n.func).startswith("check")
-    )
-    given = [ast.unparse(a) for a in call.args if not isinstance(a, ast.Constant)]
-    return f"from lecture_utils.instructor.grading.emit import emit\nemit(lambda: ({', '.join(given)},), {json.dumps(job)!r})"
-
-
-def _record(cell: NotebookNode, nonce: str) -> Any:
-    """The one record that the cell displayed, or {"failed": why}. What a kernel sends is data, of any shape."""
-    texts = [o.data[MIME] for o in cell.outputs if o.output_type == "display_data" and MIME in o.get("data", {})]
-    if len(texts) != 1:
-        error = next((o.ename for o in cell.outputs if o.output_type == "error"), None)
-        why = "more than one result was recorded" if texts else "nothing was recorded"
-        if error in ("CellTimeoutError", "KeyboardInterrupt"):
-            return {"kind": "timeout", "failed": "It was stopped at the time limit."}
-        return {"failed": f"When the check ran, {why}."}
-    try:
-        record = json.loads(texts[0])
-        if record["nonce"] == nonce:
-            return {**record, "sent": True}  # unlike our own words below
-    except (ValueError, TypeError, KeyError, RecursionError):
-        pass
-    return {"failed": "What was recorded is malformed."}
-
-
-def _keep_only_plain_output(nb: NotebookNode, first_check: int) -> None:
-    """Text and pictures; no HTML or script of a student. After a check nothing: it might show hidden cases."""
-    for i, cell in enumerate(nb.cells):
-        if cell.cell_type != "code" or not cell.outputs:
-            continue
-        if i > first_check:
-            cell.outputs = [new_output("stream", text="(Output after the first check is not kept.)\n")]
-            continue
-        for output in cell.outputs:
-            if "data" in output:
-                output.data = {k: v for k, v in output.data.items() if k == "text/plain" or _is_picture(k, v)}
+def _keep_only_plain_output(nb: NotebookNode) -> None:
+    """Text and pictures; no HTML or script of a student. All of it was there before any hidden case."""
+    for output in (o for cell in nb.cells if cell.cell_type == "code" for o in cell.outputs):
+        if "data" in output:
+            output.data = {k: v for k, v in output.data.items() if k == "text/plain" or _is_picture(k, v)}
 
 
 def _is_picture(mime: str, data: str) -> bool:

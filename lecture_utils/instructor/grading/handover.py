@@ -1,0 +1,51 @@
+"""For plain `nbgrader autograde` and the formgrader's button: what they grade is taken in as `grade` takes it in."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from nbconvert.exporters import NotebookExporter
+from traitlets.config import Application
+
+from lecture_utils.environment import CourseError
+from lecture_utils.instructor.authoring.course import course_in
+from lecture_utils.instructor.grading.intake import taken
+
+_built: dict[str, str] = {}  # the notebook that is graded, by the name of the one that was handed in
+
+
+def before_autograde(assignment: str, student: str, notebooks: list[str]) -> None:
+    """nbgrader's ``pre_convert_hook``: build the notebooks anew, and tell nbgrader of those that it did not see."""
+    submitted = Path(notebooks[0]).parent
+    out = Path(_folder(), student, assignment)
+    notebooks.clear()  # nbgrader goes on after an error of the hook
+    found = taken(course_in(str(submitted.parents[2]), None, assignment), student, out)
+    log = Application.instance().log if Application.initialized() else None
+    for note in [*found.notes, *found.problems.values()] if log else ():
+        log.warning("%s: %s", student, note)
+    if not found.notebooks:
+        raise CourseError(f"{student}: there is no notebook of this assignment that can be read")
+    for name in found.notebooks:
+        notebooks.append(str(submitted / f"{name}.ipynb"))
+        _built[notebooks[-1]] = str(out / f"{name}.ipynb")
+
+
+class HandedInExporter(NotebookExporter):
+    """Reads the notebook that was built anew in the place of the one that was handed in."""
+
+    def from_filename(self, filename: str, resources: Any = None, **kwargs: Any) -> tuple[str, Any]:
+        return super().from_filename(_built.pop(filename, filename), resources=resources, **kwargs)
+
+
+@cache
+def _folder() -> str:
+    """Of this process, and gone with it."""
+    folder = tempfile.TemporaryDirectory(prefix="handed-in-")
+    _kept.append(folder)
+    return folder.name
+
+
+_kept: list[tempfile.TemporaryDirectory] = []
