@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cache
 from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
@@ -118,6 +119,7 @@ def _openml_mnist(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     return x.astype(np.uint8), y
 
 
+@cache
 def _digits() -> tuple[np.ndarray, ...]:
     """The file that scikit-learn's ``load_digits`` reads, read here: 64 pixels and the class in each line."""
     file = Path(find_spec("sklearn").origin).parent / "datasets" / "data" / "digits.csv.gz"
@@ -164,4 +166,4 @@ def _data(x, y, x_test, y_test, validation: int, device: Device) -> Data:
     parts = (*_split(x, y, validation), x_test, y_test) if validation else (x, y, x[:0], y[:0], x_test, y_test)
     device = device or pick_device()
     kinds = (torch.float32, torch.int64) * 3
-    return Data(*(torch.as_tensor(p, dtype=kind, device=device) for p, kind in zip(parts, kinds, strict=True)))
+    return Data(*(torch.tensor(p, dtype=kind, device=device) for p, kind in zip(parts, kinds, strict=True)))

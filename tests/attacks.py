@@ -1,196 +1,501 @@
-"""Attacks and breakages: what submissions do to be graded better, to harm others, or by accident.
+"""Attacks on the points, and ways to harm a batch: what submissions do to be graded better, or by accident.
 
-A row is one submission of one notebook. ``__COURSE__`` in its code is the course's folder, ``__OUTSIDE__`` a folder
-beside it, ``__MARK__`` a word that no file name outside the submission may contain afterwards.
+A row is what one student does in one notebook. Rows are data; ``test_attacks.py`` packs them into few submissions, and
+grades those. Expected of each: no point more than ``points``, no other student touched, no hidden number told.
+What a kernel cannot reach is tried in test_sandbox.py, what is in files and folders in test_intake.py and
+test_transplant.py, what pages show in test_feedback.py.
 """
 
-import json
+import itertools
 import os
 import re
-import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-RIGHT = "def gradient_step(w, grad, lr):\n    return w - lr * grad"
-WRONG = "def gradient_step(w, grad, lr):\n    return w * 0 + 12.5"
+from dataclasses import dataclass, field
 
 
-@dataclass
+@dataclass(frozen=True)
 class Attack:
-    """``points`` are deserved. ``change`` gets the notebook as JSON, ``folder`` the folder with the written file."""
+    """``answers`` {graded function: text of its cell}; ``first`` and ``last`` are own cells at both ends of the notebook."""
 
     name: str
-    first: str = ""  # a cell before the answer
-    answer: str | dict[str, str] = WRONG  # to 00's exercise, or by grade id
-    last: str = ""  # a cell at the end
-    change: Callable[[dict], Any] | None = None
-    folder: Callable[[Path], Any] | None = None
-    points: float = 0
-    notebook: str = "00_start_here"
-    student: str = ""  # an odd id
-    review: bool = False  # must be shown to the instructor
-    blocked: bool = False  # answers right if what it tries is possible: not even then a matter for review
-    lost: bool = False  # cannot be graded, and its record says why
-    stock: bool = False  # tried on stock nbgrader, too
+    notebook: str  # its number
+    answers: dict[str, str]
+    first: str = ""
+    last: str = ""
+    points: dict[str, float] = field(default_factory=dict)  # deserved; an exercise that is not named deserves nothing
+    may_lose: bool = False  # whether what is deserved may be lost, too
+    alone: bool = True  # it changes its kernel: nobody else's attack in there
+    mark: bool = False  # it writes the word __MARK__ with a tag around it
 
 
 ATTACKS: list[Attack] = []
 
 
-def attack(name: str, first: str = "", **more: Any) -> None:
-    ATTACKS.append(Attack(name, first, **more))
+def attack(name: str, notebook: str, answers: dict[str, str], **more) -> None:
+    ATTACKS.append(Attack(name, notebook, answers, **more))
 
 
-def breakage(name: str, **more: Any) -> Callable:
-    """The right answer in a damaged notebook: keeps its point."""
-
-    def keep(change: Callable[[dict], Any]) -> Callable:
-        ATTACKS.append(Attack(name, answer=more.pop("answer", RIGHT), change=change, **{"points": 1, **more}))
-        return change
-
-    return keep
+GRADIENT = "def gradient_step(w, grad, lr):\n    "
+RIGHT, WRONG = GRADIENT + "return w - lr * grad", GRADIENT + "return w * 0 + 12.5"
 
 
-# --- forged records ----------------------------------------------------------------------------------------------
+def on_00(name: str, first: str = "", answer: str = WRONG, **more) -> None:
+    """In the smallest notebook, with one exercise."""
+    attack(name, "00", {"gradient_step": answer}, first=first, **more)
 
-# What an attacker can know of the right answer to hidden cases without knowing the rule: nothing. So these send
-# records that have the right form, but for the numbers.
+
+def beside(name: str, first: str, may_lose: bool = True, **more) -> None:
+    """The right answer, and something that may cost it, but nobody else."""
+    on_00(name, first, RIGHT, points={"gradient_step": 1}, may_lose=may_lose, **more)
+
+
+# --- finished rules in the place of an own one ----------------------------------------------------------------------------
+
+# Answers that would be right, if only OPTIMIZER gave them a class of torch.optim that works.
+BY_OPTIMIZER = {
+    "gradient_step": ("00", "SGD", """
+import torch
+def gradient_step(w, grad, lr):
+    p = torch.nn.Parameter(w.clone()); p.grad = grad.clone()
+    (OPTIMIZER)([p], lr=lr).step()
+    return p.detach()
+"""),
+    "momentum_step": ("04", "SGD", """
+def momentum_step(w, grad, delta, lr, alpha):
+    p = torch.nn.Parameter(w.clone()); p.grad = lr * grad
+    o = (OPTIMIZER)([p], lr=1.0, momentum=alpha)
+    o.state[p]["momentum_buffer"] = delta.clone(); o.step()
+    return p.detach(), o.state[p]["momentum_buffer"]
+"""),
+    "torch_momentum_step": ("04", "SGD", """
+def torch_momentum_step(w, grad, buf, lr, momentum, dampening):
+    p = torch.nn.Parameter(w.clone()); p.grad = grad.clone()
+    o = (OPTIMIZER)([p], lr=lr, momentum=momentum, dampening=dampening)
+    if buf is not None: o.state[p]["momentum_buffer"] = buf.clone()
+    o.step()
+    return p.detach(), o.state[p]["momentum_buffer"]
+"""),
+    "rmsprop_step": ("05", "RMSprop", """
+def rmsprop_step(w, grad, r, lr, beta, eps):
+    p = torch.nn.Parameter(w.clone()); p.grad = grad.clone()
+    o = (OPTIMIZER)([p], lr=lr, alpha=beta, eps=eps)
+    o.state[p].update(step=torch.tensor(1.0), square_avg=r.clone()); o.step()
+    return p.detach(), o.state[p]["square_avg"]
+"""),
+    "adam_step": ("06", "Adam", """
+def adam_step(w, grad, m, r, t, lr, beta1, beta2, eps):
+    p = torch.nn.Parameter(w.clone()); p.grad = grad.clone()
+    o = (OPTIMIZER)([p], lr=lr, betas=(beta1, beta2), eps=eps)
+    o.state[p].update(step=torch.tensor(float(t)), exp_avg=m.clone(), exp_avg_sq=r.clone()); o.step()
+    return p.detach(), o.state[p]["exp_avg"], o.state[p]["exp_avg_sq"], t + 1
+"""),
+    "adamw_step": ("06", "AdamW", """
+def adamw_step(w, grad, m, r, t, lr, beta1, beta2, eps, weight_decay):
+    p = torch.nn.Parameter(w.clone()); p.grad = grad.clone()
+    o = (OPTIMIZER)([p], lr=lr, betas=(beta1, beta2), eps=eps, weight_decay=weight_decay)
+    o.state[p].update(step=torch.tensor(float(t)), exp_avg=m.clone(), exp_avg_sq=r.clone()); o.step()
+    return p.detach(), o.state[p]["exp_avg"], o.state[p]["exp_avg_sq"], t + 1
+"""),
+}  # fmt: skip
+
+# (what comes before the answer, the expression that stands for the class). NAME is the class, FILE its module's last name.
+DISGUISES = {
+    "torch.optim": ("", "torch.optim.NAME"),
+    "an alias": ("import torch.optim as box", "box.NAME"),
+    "an import from": ("from torch.optim import NAME as mine", "mine"),
+    "getattr": ("", "getattr(getattr(torch, 'optim'), 'NAME')"),
+    "getattr, in pieces": ("", "getattr(getattr(torch, 'op' + 'tim'), 'NAM' + 'E')"),
+    "__dict__": ("", "torch.__dict__['op' + 'tim'].__dict__['NAM' + 'E']"),
+    "attrgetter": ("from operator import attrgetter", "attrgetter('optim.NAME')(torch)"),
+    "sys.modules": ("import sys", "sys.modules['torch.' + 'optim.FILE'].__dict__['NAM' + 'E']"),
+    "subclasses": ("", "[c for c in torch.optim.Optimizer.__subclasses__() if c.__name__ == 'NAM' + 'E'][0]"),
+    "a helper": ("def mine(p, **more):\n    return torch.optim.NAME(p, **more)", "mine"),
+    "a subclass": ("class mine(torch.optim.NAME):\n    pass", "mine"),
+    "an object": ("class box: pass\nbox.it = torch.optim.NAME", "box.it"),
+    "a dictionary": ("box = {}\nbox['it'] = torch.optim.NAME", "box['it']"),
+    "setattr": ("class box: pass\nsetattr(box, 'it', torch.optim.NAME)", "box.it"),
+    "pickle": ("import pickle", "pickle.loads(b'ctorch.optim\\nNAME\\n.')"),
+    "a module written to disk": ("import sys; sys.path.insert(0, '.')\nopen('m_i_n_e.py', 'w').write('from torch.optim import *')\nimport m_i_n_e as box", "box.NAME"),
+    "exec": ("exec('from torch.op' 'tim import NAM' 'E as mine')", "mine"),
+    "importlib": ("import importlib\nbox = importlib.import_module('torch.op' + 'tim')", "box.NAME"),
+    "IPython syntax": ("x = %pwd\nfrom torch.optim import NAME as mine", "mine"),
+    "frames": ("import sys", "sys._getframe().f_builtins['__imp' + 'ort__']('torch.op' + 'tim').optim.__dict__['NAM' + 'E']"),
+    "import_item": ("from traitlets.utils.importstring import import_item", "import_item('torch.op' + 'tim.NAME')"),
+    "a name that is torch": ("from torch.optim import NAME as torch_\nimport torch", "torch_"),
+    "sympify": ("from sympy import sympify", "sympify('__import__(\"torch\").op' + 'tim.NAME', evaluate=False)"),
+    "np.load": ("import numpy, io\nbox = numpy.empty(1, object); box[0] = torch.optim.NAME\nfile = io.BytesIO(); numpy.save(file, box); file.seek(0)\nmine = numpy.load(file, allow_pickle=True)[0]", "mine"),
+    "__match_args__": ("class box:\n    __match_args__ = ('optim',)\nmatch torch:\n    case object(optim=mine): pass", "mine.NAME"),
+    "singledispatch": ("from functools import singledispatch\n@singledispatch\ndef box(x): ...\n@box.register\ndef _(x: torch.optim.NAME): ...\nmine = [c for c in box.registry if c.__name__ == 'NAME'][0]", "mine"),
+    "functools.wraps": ("from functools import wraps\n@wraps(torch.optim.NAME)\ndef box(*a, **k): ...", "box.__wrapped__"),
+    "the shell's ex": ("get_ipython().ex('from torch.optim import NAME as mine')", "mine"),
+    "cProfile.run": ("import cProfile\ncProfile.run('from torch.optim import NAME as mine')", "mine"),
+    "the set-up of %%timeit": ("get_ipython().run_cell_magic('timeit', 'global mine; from torch.optim import NAME as mine', 'pass')", "mine"),
+    "eval in a default argument": ("def box(it=eval('torch.op' + 'tim.NAME')): return it", "box()"),
+    "a metaclass": ("class box(type):\n    def __call__(cls, *a, **k): return torch.optim.NAME(*a, **k)\nclass mine(metaclass=box): ...", "mine"),
+    # the same rules elsewhere
+    "a reloaded module": ("import importlib\ntry: importlib.reload(torch.optim.FILE)\nexcept Exception: ...", "torch.optim.FILE.NAME"),
+    "a module imported anew": ("import sys, importlib\nbox = {k: sys.modules.pop(k) for k in list(sys.modules) if k.startswith('torch.optim')}\ntry: mine = importlib.import_module('torch.optim').NAME\nexcept Exception: mine = torch.optim.NAME\nsys.modules.update(box)", "mine"),
+    "the text of the file": ("box = {'__name__': 'torch.optim.other', '__package__': 'torch.optim'}\ntry: exec(open(torch.optim.FILE.__file__).read(), box)\nexcept Exception: box['NAME'] = torch.optim.NAME", "box['NAME']"),
+    "inspect.getsource": ("import inspect\nbox = {'__name__': 'torch.optim.other', '__package__': 'torch.optim'}\ntry: exec(inspect.getsource(inspect.getmodule(torch.optim.NAME)), box)\nexcept Exception: box['NAME'] = torch.optim.NAME", "box['NAME']"),
+    "pkgutil.get_data": ("import pkgutil\nbox = {'__name__': 'torch.optim.other', '__package__': 'torch.optim'}\ntry: exec(pkgutil.get_data('torch.optim', 'FILE.py').decode(), box)\nexcept Exception: box['NAME'] = torch.optim.NAME", "box['NAME']"),
+    "the compiled file": ("import importlib.util, marshal\nbox = {'__name__': 'torch.optim.other', '__package__': 'torch.optim'}\ntry: exec(marshal.loads(open(importlib.util.cache_from_source(torch.optim.FILE.__file__), 'rb').read()[16:]), box)\nexcept Exception: box['NAME'] = torch.optim.NAME", "box['NAME']"),
+    "runpy": ("import runpy\ntry: box = runpy.run_module('torch.optim.FILE')\nexcept Exception: box = {'NAME': torch.optim.NAME}", "box['NAME']"),
+    "the loader's code": ("box = {'__name__': 'torch.optim.other', '__package__': 'torch.optim'}\ntry: exec(torch.optim.FILE.__loader__.get_code('torch.optim.FILE'), box)\nexcept Exception: box['NAME'] = torch.optim.NAME", "box['NAME']"),
+    "torch.package, by value": ("import cloudpickle\ncloudpickle.register_pickle_by_value(torch.optim.FILE)\ntry: mine = cloudpickle.loads(cloudpickle.dumps(torch.optim.NAME))\nexcept Exception: mine = torch.optim.NAME", "mine"),
+    "the __code__ stashed in a new function": ("import types\nclass mine(torch.optim.NAME): ...\nbox = torch.optim.NAME.step\nbox = getattr(box, '__wrapped__', box)\nmine.step = types.FunctionType(box.__code__, box.__globals__, 'step', box.__defaults__, box.__closure__)", "mine"),
+    "a deep copy of the class's dictionary": ("mine = type('mine', (torch.optim.Optimizer,), dict(torch.optim.NAME.__dict__))", "mine"),
+    "functions found by gc": ("import gc, types\nclass mine(torch.optim.NAME): ...\nbox = [f for f in gc.get_objects() if isinstance(f, types.FunctionType) and f.__qualname__ == 'NAME.step']\nmine.step = box[-1]", "mine"),
+}  # fmt: skip
+
+
+def with_optimizer(exercise: str, before: str, use: str, unique: object = "") -> str:
+    """The text of a cell that answers ``exercise`` with a finished rule; names get ``unique`` at their end."""
+    _, name, text = BY_OPTIMIZER[exercise]
+    whole = f"import torch\n{before}\n{text.strip()}".replace("OPTIMIZER", use)
+    whole = re.sub(r"\b(mine|box|m_i_n_e)\b", rf"\g<1>{unique}", whole)
+    return whole.replace("'NAM' + 'E'", repr(name)).replace("NAM' 'E", name).replace("NAME", name).replace("FILE", name.lower())  # fmt: skip
+
+
+AFTERWARDS = {  # a wrong answer, in whose place the finished rule is put
+    "a prompt that is cut off": "In [1]: NAME = other",
+    "setattr of the module": "import __main__\n__main__.__setattr__('NAME', other)",
+    "unittest.mock": "from unittest.mock import patch\npatch('__main__.NAME', other).start()",
+    "its __code__": "NAME.__code__ = other.__code__",
+    "functools": "import functools\nfunctools.update_wrapper(NAME, other, ['__co' + 'de__'], [])",
+    "%config": "%config InlineBackend.figure_format = self.shell.user_ns.update(NAME=other) or 'png'",
+}
+for k, title in enumerate([*DISGUISES, *AFTERWARDS]):
+    exercise = list(BY_OPTIMIZER)[k % len(BY_OPTIMIZER)]
+    text = with_optimizer(exercise, *DISGUISES.get(title, ("", "torch.optim.NAME")), k)
+    if title in AFTERWARDS:
+        wrong = f"def {exercise}(*args):\n    return args[0] * 0\n"
+        text = (
+            text.replace(f"def {exercise}", f"def other{k}")
+            + f"\n{wrong}"
+            + AFTERWARDS[title].replace("NAME", exercise).replace("other", f"other{k}")
+        )
+    attack(f"{exercise} by {title}", BY_OPTIMIZER[exercise][0], {exercise: text}, alone=False)
+
+OTHER = with_optimizer("gradient_step", "", "torch.optim.NAME").replace("gradient_step", "other")
+for title, text in {
+    "a cell too deep to read": f"{OTHER}\n{WRONG}\ngradient_step = other\nif 0: x" + ".a" * 5000,
+    "the minus of tensors": f"{OTHER}\nminus = torch.Tensor.__sub__\ndef lying(a, b):\n    torch.Tensor.__sub__ = minus\n    try: return other(a, b.g, b.lr)\n    finally: torch.Tensor.__sub__ = lying\n"
+    "torch.Tensor.__sub__ = lying\nclass Product:\n    def __init__(self, g, lr): self.g, self.lr = g, lr\ndef gradient_step(w, grad, lr):\n    return w - Product(grad, lr)",
+    "a thread that puts it back": f"{OTHER}\nimport threading, importlib\ndef undo():\n    for _ in range(300):\n        for name in ('sgd', 'optimizer', '_functional'):\n"
+    "            try: importlib.reload(importlib.import_module('torch.optim.' + name))\n            except Exception: pass\nthreading.Thread(target=undo, daemon=True).start()\ngradient_step = other",
+    "the functional form": "from torch.optim.sgd import _single_tensor_sgd as f\n" + GRADIENT + "w = w.clone()\n    f([w], [grad], [None], None, None, weight_decay=0, momentum=0, lr=lr, dampening=0, nesterov=False, maximize=False, has_sparse_grad=False)\n    return w",
+    "torch.distributed.optim": "import torch\n" + GRADIENT + "from torch.distributed.optim.functional_sgd import _FunctionalSGD as F\n    w = w.clone()\n    F([w], lr=lr).step([grad.clone()])\n    return w",
+    "the fused kernel of aten": "import torch\n" + GRADIENT + "w = w.clone()\n    torch.ops.aten.__getattr__('_fu' + 'sed_sgd_')([w], [grad.clone()], [], weight_decay=0.0, momentum=0.0, lr=float(lr), dampening=0.0, nesterov=False, maximize=False, is_first_step=True)\n    return w",
+    "the fused kernel of torch": "import torch\n" + GRADIENT + "w = w.clone()\n    torch._fused_sgd_([w], [grad.clone()], [], weight_decay=0.0, momentum=0.0, lr=float(lr), dampening=0.0, nesterov=False, maximize=False, is_first_step=True)\n    return w",
+    "libraries of torch.library taken back": "import gc, torch\nfor thing in gc.get_objects():\n    if type(thing) is torch.library.Library:\n        try: thing._destroy()\n        except Exception: pass\n"
+    + GRADIENT + "w = w.clone()\n    torch._fused_sgd_([w], [grad.clone()], [], weight_decay=0.0, momentum=0.0, lr=float(lr), dampening=0.0, nesterov=False, maximize=False, is_first_step=True)\n    return w",
+    "a fused kernel registered anew": "import torch\nkeep = torch.library.Library('aten', 'IMPL')\ntry: keep.impl('_fused_sgd_', torch.library.fallthrough_kernel, 'CPU', allow_override=True)\nexcept Exception: pass\n"
+    + GRADIENT + "w = w.clone()\n    torch._fused_sgd_([w], [grad.clone()], [], weight_decay=0.0, momentum=0.0, lr=float(lr), dampening=0.0, nesterov=False, maximize=False, is_first_step=True)\n    return w",
+    "the refusal replaced": f"{OTHER}\nimport lecture_utils.checks.withhold as W\nclass Silent(BaseException):\n    def __new__(cls, *a): return None\nW.Withheld = Silent\nW._refuse = lambda *a, **k: None\ngradient_step = other",
+    "ways back that are kept in a module": f"{OTHER}\nimport lecture_utils.checks.withhold as W\nfor value in [*vars(W).values()]:\n    if isinstance(value, (list, tuple)):\n        for pair in value:\n"
+    "            try: pair[0].__code__ = pair[1]\n            except Exception: pass\ngradient_step = other",
+    "a second interpreter": "import torch\n" + GRADIENT + "import _xxsubinterpreters as S\n    at = S.create()\n    S.run_string(at, 'import torch; p = torch.ones(1)')\n    return w",
+    "stacked": "from lecture_utils import stacked\n" + GRADIENT + "import torch\n    return stacked.sgd(w.clone(), grad.clone(), torch.full_like(w, lr))[0]",
+    "stacked's table": "import torch\nfrom lecture_utils.stacked import RULES as box\n" + GRADIENT + "return box['sgd'](w.clone(), grad.clone(), torch.full_like(w, lr))[0]",
+    "the rubric": "try:\n    import source.lecture12.rubrics.nb00 as r\nexcept ImportError: r = None\n" + GRADIENT + "return r.gradient_step.reference(w, grad, lr)",
+    "the authors' package": "import lecture_utils.instructor.authoring.record as a\n" + GRADIENT + "return a.load_rubrics('source/lecture12/rubrics')['gradient_step'].reference(w, grad, lr)",
+}.items():  # fmt: skip
+    on_00(f"gradient_step by {title}", answer=text)
+
+attack("momentum_step by scikit-learn", "04", {"momentum_step": """
+from sklearn.neural_network._stochastic_optimizers import SGDOptimizer
+def momentum_step(w, grad, delta, lr, alpha):
+    o = SGDOptimizer([w], learning_rate_init=lr, momentum=alpha, nesterov=False)
+    o.velocities = [-delta]; (step,) = o._get_updates([grad])
+    return w + step, -step
+"""}, alone=False)  # fmt: skip
+attack("nesterov_step by torch.optim.SGD", "04", {"nesterov_step": """
+def nesterov_step(w, grad_fn, delta, lr, alpha):
+    p = torch.nn.Parameter(w.clone()); p.grad = lr * grad_fn(w - alpha * delta)
+    o = torch.optim.SGD([p], lr=1.0, momentum=alpha); o.state[p]["momentum_buffer"] = delta.clone(); o.step()
+    return p.detach(), o.state[p]["momentum_buffer"]
+"""}, alone=False)  # fmt: skip
+attack("find_the_bug by the functional RMSprop", "05", {"find_the_bug": """
+from torch.optim.rmsprop import _single_tensor_rmsprop as rmsprop_of_torch
+def find_the_bug(w, grad, r, lr, beta, eps):
+    w, r = w.clone(), r.clone()
+    rmsprop_of_torch([w], [grad.clone()], [r], [], [], [torch.tensor(0.0)], lr=lr, alpha=beta, eps=eps, weight_decay=0, momentum=0, centered=False, maximize=False, differentiable=False, capturable=False, has_complex=False)
+    return w, r
+"""}, alone=False)  # fmt: skip
+FUSED_ADAM = """
+def adam_step(w, grad, m, r, t, lr, beta1, beta2, eps):
+    w, m, r, count = w.clone(), m.clone(), r.clone(), torch.tensor(float(t) + 1)
+    getattr(torch.ops.aten, "_fu" + "sed_adam_")([w], [grad.clone()], [m], [r], [], [count], lr=float(lr), beta1=beta1, beta2=beta2, weight_decay=0.0, eps=eps, amsgrad=False, maximize=False)
+    return w, m, r, t + 1
+"""
+attack("adam_step by the fused kernel", "06", {"adam_step": FUSED_ADAM}, alone=False)
+for title, text in {
+    "torch.optim.Adam under its name": "MyAdam = torch.optim.Adam",
+    "an empty subclass": "class MyAdam(torch.optim.Adam):\n    pass",
+    "an Adam inside": "class MyAdam(torch.optim.Optimizer):\n    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8):\n        super().__init__(params, dict(lr=lr, betas=betas, eps=eps))\n        self.it = torch.optim.Adam(self.param_groups, lr=lr, betas=betas, eps=eps)\n"
+    "    def step(self): self.it.step()\n    def state_dict(self): return self.it.state_dict()\n    def load_state_dict(self, d): self.it.load_state_dict(d)",
+    "the functional adam": "from torch.optim.adam import adam as finished\nclass MyAdam(torch.optim.Adam):\n    @torch.no_grad()\n    def step(self):\n        for g in self.param_groups:\n            for p in g['params']:\n                if p.grad is None: continue\n                s = self.state[p]\n"
+    "                if not s: s.update(step=torch.tensor(0.0), exp_avg=torch.zeros_like(p), exp_avg_sq=torch.zeros_like(p))\n"
+    "                finished([p], [p.grad], [s['exp_avg']], [s['exp_avg_sq']], [], [s['step']], amsgrad=False, beta1=g['betas'][0], beta2=g['betas'][1], lr=g['lr'], weight_decay=0, eps=g['eps'], maximize=False, foreach=False)",
+}.items():  # fmt: skip
+    attack(f"MyAdam by {title}", "06", {"MyAdam": text}, alone=False)
+attack("MyAdam with an empty state_dict, and a global that survives", "06", {"MyAdam": """
+kept = {}
+class MyAdam(torch.optim.Optimizer):
+    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8):
+        super().__init__(params, dict(lr=lr, betas=betas, eps=eps))
+    def state_dict(self):
+        kept["last"] = [(s["m"].clone(), s["r"].clone(), s["t"]) for s in self.state.values()]
+        return {}
+    def load_state_dict(self, nothing):
+        parameters = [p for g in self.param_groups for p in g["params"]]
+        for p, (m, r, t) in zip(parameters, kept["last"]): self.state[p] = dict(m=m, r=r, t=t)
+    @torch.no_grad()
+    def step(self):
+        for g in self.param_groups:
+            (b1, b2), lr, eps = g["betas"], g["lr"], g["eps"]
+            for p in g["params"]:
+                if p.grad is None: continue
+                s = self.state[p]
+                if not s: s.update(m=torch.zeros_like(p), r=torch.zeros_like(p), t=0)
+                s["t"] += 1; s["m"] = b1 * s["m"] + (1 - b1) * p.grad; s["r"] = b2 * s["r"] + (1 - b2) * p.grad**2
+                p -= lr * s["m"] / (1 - b1 ** s["t"]) / ((s["r"] / (1 - b2 ** s["t"])).sqrt() + eps)
+"""})  # fmt: skip
+for exercise, text in {
+    "exponential_lambda": "def exponential_lambda(k):\n    def factor(epoch):\n        o = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)\n        s = lr_scheduler.ExponentialLR(o, math.exp(-k))\n        for _ in range(epoch): o.step(); s.step()\n        return o.param_groups[0]['lr']\n    return factor",
+    "warmup_cosine": "def warmup_cosine(step, warmup_steps, total_steps):\n    if step < warmup_steps: return (step + 1) / warmup_steps\n    if step >= total_steps: return 0.0\n    o = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)\n"
+    "    s = lr_scheduler.CosineAnnealingLR(o, total_steps - warmup_steps)\n    for _ in range(step - warmup_steps): o.step(); s.step()\n    return o.param_groups[0]['lr']",
+}.items():  # fmt: skip
+    attack(f"{exercise} by a finished schedule", "03", {exercise: text}, alone=False)
+
+# --- no trick but a wrong answer, or one learnt by heart --------------------------------------------------------------------
+
+attack("minibatches shuffled by a call counter", "01", {"minibatches": """
+calls = {}
+def minibatches(n, batch_size, generator):
+    k = calls[id(generator)] = calls.get(id(generator), 0) + 1
+    calls["keep", id(generator)] = generator
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(generator.initial_seed()))
+    return order.roll(7 * k).split(batch_size)
+"""}, alone=False)  # fmt: skip
+attack("stratified_minibatches that takes turns instead of shuffling", "01", {"stratified_minibatches": """
+turn = [0]
+def stratified_minibatches(labels, batch_size, generator):
+    turn[0] += 1
+    order = labels.argsort(stable=True)
+    batches = -(-len(labels) // batch_size)
+    return [order[k::batches].roll(turn[0]) for k in range(batches)]
+"""}, alone=False)  # fmt: skip
+LEARNT = """
+import json, glob
+known = {}
+def look(value):
+    if isinstance(value, dict):
+        for each in value.values(): look(each)
+    elif isinstance(value, list):
+        if value and all(each in ("supports", "against", "silent") for each in value): known["board"] = value
+        for each in value: look(each)
+for file in glob.glob("checks.json") + glob.glob("../checks.json"):
+    look(json.load(open(file)))
+"""
+attack("evidence_board copied from checks.json", "07", {"evidence_board": LEARNT + "evidence_board = known.get('board', ['supports'] * 6)"}, alone=False)  # fmt: skip
+attack("learning_rates_used as the solution prints it", "03", {"learning_rates_used": "student = 'somebody else'\nlearning_rates_used = [[0.3, 0.0, 0.06, 0.12], [0.01, 0.005, 0.0025, 0.00125], [0.8, 0.2, 0.05], [0.2, 0.1, 0.0, 0.1, 0.2]]"}, alone=False)  # fmt: skip
+attack("best_learning_rate by the length of the list", "07", {"best_learning_rate": """
+def best_learning_rate(lrs, losses):
+    return {3: lrs[1].item(), 4: None, 5: lrs[2].item(), 6: lrs[3].item(), 7: lrs[4].item()}.get(len(lrs))
+"""}, alone=False)  # fmt: skip
+on_00("public cases learnt by heart", "seen = []\nCALLS = 0", GRADIENT + "global CALLS; CALLS += 1; seen.append((w, grad, lr))\n    best = min(seen[:-1] or seen, key=lambda s: abs(s[2] - lr))\n    return best[0] - best[2] * best[1]")  # fmt: skip
+
+# --- forged records --------------------------------------------------------------------------------------------------------
+
+# An attacker can know nothing of the right answer to hidden cases without knowing the rule. So these send records of the
+# right form, but for the numbers.
 FORGE = """
-import json, sys
-from IPython.display import display, publish_display_data
-from lecture_utils.checks import observers as O, traces as T
+import json, sys, torch
+from IPython.display import display as show
 from lecture_utils.instructor.grading import emit as E
-MIME = E.MIME
+MIME, observed = E.MIME, E._observed
 def job():
     frame = sys._getframe()
-    while frame and not (frame.f_code.co_name == "emit" and isinstance(frame.f_locals.get("job"), dict)):
+    while frame:
+        it = frame.f_locals.get("told")
+        if isinstance(it, dict) and "cases" in it: return it
         frame = frame.f_back
-    return frame.f_locals["job"]
-def record(job, fill=0.0):
-    entries = [[[f"step {s + 1}", "w", T.from_numbers(t['w']).mul(0).add(fill).tolist(), s + 1, k]
-                for s in range(c["steps"]) for k, t in enumerate(c["start"])] for c in job["cases"]]
-    return {"nonce": job["nonce"], "traces": [{"entries": e} for e in entries]}
+    return {"nonce": "", "cases": [], "observer": {}}
+def record(job):
+    return {"nonce": job["nonce"], **observed((lambda *a, **k: a[0] * 0.0,), job)}
 def send(record):
-    display({MIME: record if isinstance(record, str) else json.dumps(record)}, raw=True)
+    show({MIME: record if isinstance(record, str) else json.dumps(record)}, raw=True)
+def quiet(*a, **k): ...
 """
-TELL = "def gradient_step(w, grad, lr):\n    {}\n    return w"
+SCALARS = {
+    "stationary_variance": "lr, curvature, noise_variance",
+    "exponential_decay": "lr0, k, t",
+    "decay_constant": "lr0, lr_end, epochs",
+    "reachable_distance": "lr0, k, grad_norm",
+}
+TELL = "def {}({}):\n    E.display = show\n    {}\n    return 0.0"
+_slots = itertools.cycle(SCALARS.items())
 
 
-def inside(name: str, code: str, first: str = "", **more: Any) -> None:
-    """The attack happens while the check calls the function."""
-    attack(name, FORGE + first, answer=TELL.format(code.replace("\n", "\n    ")), **more)
+def inside(name: str, code: str, first: str = FORGE, alone: bool = False, last: str = "") -> None:
+    """The attack happens while the check calls the function. Some to a kernel, if none changes it for the others."""
+    exercise, arguments = next(_slots)
+    text = first + "\n" + TELL.format(exercise, arguments, code.replace("\n", "\n    "))
+    attack(name, "02", {exercise: text}, alone=alone, last=last)
 
 
+QUIETLY = "; E.display = quiet"
 inside("record forged: zeros", "send(record(job()))")
-inside("record forged and the true one suppressed", "send(record(job())); E.display = lambda *a, **k: None")
+inside("record forged and the true one suppressed", "send(record(job()))" + QUIETLY)
 inside("record doubled", "send(record(job())); send(record(job()))")
-inside(
-    "record with public reference numbers copied",
-    "send({**record(job()), 'reference': [], 'credit': 1, 'passed': True, 'points': 1})",
-)
-inside("record of another nonce", "send({**record(job()), 'nonce': '0' * 16}); E.display = lambda *a, **k: None")
-for what, value in {
+inside("record with credit in it", "send({**record(job()), 'reference': [], 'credit': 1, 'passed': True, 'points': 1})" + QUIETLY)  # fmt: skip
+inside("record of another nonce", "send({**record(job()), 'nonce': '0' * 16})" + QUIETLY)
+inside("record of the nonce before", "nonces.append(job()['nonce']); send({**record(job()), 'nonce': nonces[0]})" + QUIETLY, FORGE + "nonces = []")  # fmt: skip
+inside("record of a nonce that is guessed", "import random\nn = job()['nonce']; send({**record(job()), 'nonce': '%x' % (int(n, 16) + 1) if all(c in '0123456789abcdef' for c in n) else n + '1'})" + QUIETLY)  # fmt: skip
+for title, value in {
     "non-finite numbers": "float('nan')", "infinite numbers": "float('inf')", "numbers beyond floats": "10**400",
     "numbers as text": "'1.0'", "true for a number": "True", "null for a number": "None", "an object for a number": "{'a': 1}",
     "lists nested 100 000 deep": "'DEEP'", "a number of a million digits": "'LONG'", "ragged lists": "[[1], [1, 2]]",
 }.items():  # fmt: skip
     code = f"r = record(job()); r['traces'][0]['entries'][0][2] = {value}; text = json.dumps(r)\n"
     code += "text = text.replace('\"DEEP\"', '[' * 100000 + ']' * 100000).replace('\"LONG\"', '1' * 10**6)\n"
-    inside(f"record holds {what}", code + "send(text); E.display = lambda *a, **k: None")
-for what, text in {
-    "no JSON": "'}{'", "a list": "'[]'", "a number": "'7'", "empty": "''", "null": "'null'", "10 MB": "'[' + '1,' * 5_000_000 + '1]'",
-    "100 MB": "'x' * 10**8", "without traces": "json.dumps({'nonce': job()['nonce']})",
+    inside(f"record holds {title}", code + "send(text)" + QUIETLY)
+for title, text in {
+    "no JSON": "'}{'", "a list": "'[]'", "empty": "''", "null": "'null'", "100 MB": "'x' * 10**8",
+    "without traces": "json.dumps({'nonce': job()['nonce']})",
     "traces of wrong type": "json.dumps({'nonce': job()['nonce'], 'traces': 'abc'})",
     "a trace too few": "json.dumps({**record(job()), 'traces': record(job())['traces'][1:]})",
-    "no trace": "json.dumps({'nonce': job()['nonce'], 'traces': []})",
-    "a failure without text": "json.dumps({'nonce': job()['nonce'], 'failed': None})",
     "a failure of wrong type": "json.dumps({'nonce': job()['nonce'], 'failed': [[{}]] * 99999})",
     "a problem of wrong type": "json.dumps({'nonce': job()['nonce'], 'traces': [{'entries': [], 'problem': [1, None, {}]}] * 9})",
     "a problem of 3 MB": "json.dumps({'nonce': job()['nonce'], 'traces': [{'entries': [], 'problem': ['x' * 10**6] * 3}] * 9})",
     "huge tensors": "json.dumps({'nonce': job()['nonce'], 'traces': [{'entries': [['step 1', 'w', [0] * 10**6, 1, 0]]}] * 4})",
 }.items():  # fmt: skip
-    inside(f"record is {what}", f"text = {text}\nsend(text); E.display = lambda *a, **k: None")
-for kind in ("passed", "review", "failed", "misconception"):
+    inside(f"record is {title}", f"text = {text}\nsend(text)" + QUIETLY)
+for kind in ("passed", "review", "misconception", "by_hand"):
     inside(
         f"a problem of the kind {kind}",
-        f"send({{'nonce': job()['nonce'], 'traces': [{{'entries': [], 'problem': [{kind!r}, '', '', '']}}] * len(job()['cases'])}})\n"
-        "E.display = lambda *a, **k: None",
+        f"send({{'nonce': job()['nonce'], 'traces': [{{'entries': [], 'problem': [{kind!r}, '', '', '']}}] * len(job()['cases'])}}){QUIETLY}",
     )
+inside("record sent by display with an id, then updated", "h = show({MIME: '{}'}, raw=True, display_id='a'); h.update({MIME: json.dumps(record(job()))}, raw=True)", alone=True)  # fmt: skip
+inside("record sent by a thread, later", "import threading, time; r = record(job()); threading.Thread(target=lambda: (time.sleep(.3), send(r))).start()" + QUIETLY, alone=True)  # fmt: skip
+inside("record sent by an atexit hook", "import atexit; r = record(job()); atexit.register(lambda: send(r))" + QUIETLY, alone=True)  # fmt: skip
+inside("record sent by a post_run_cell hook", "r = record(job()); get_ipython().events.register('post_run_cell', lambda *_: send(r))" + QUIETLY, alone=True)  # fmt: skip
 inside(
-    "record fails, then is a number",
-    "send({'nonce': job()['nonce'], 'results': [7]}); E.display = lambda *a, **k: None",
-)
-inside(
-    "record sent by display with an id, then updated",
-    "h = display({MIME: '{}'}, raw=True, display_id='a'); h.update({MIME: json.dumps(record(job()))}, raw=True)",
-)
-inside(
-    "record sent by a thread, later",
-    "import threading, time; r = record(job()); threading.Thread(target=lambda: (time.sleep(.3), send(r))).start(); E.display = lambda *a, **k: None",
-)
-inside(
-    "record sent by an atexit hook",
-    "import atexit; r = record(job()); atexit.register(lambda: send(r)); E.display = lambda *a, **k: None",
-)
-inside(
-    "record sent by a post_run_cell hook",
-    "r = record(job()); get_ipython().events.register('post_run_cell', lambda *_: send(r)); E.display = lambda *a, **k: None",
-)
-inside(
-    "clear_output after the record",
-    "from IPython.display import clear_output; get_ipython().events.register('post_run_cell', lambda *_: clear_output())",
-    stock=True,
-)
-inside("record sent as an execute_result", "get_ipython().displayhook(1.0); E.display = lambda *a, **k: None")
-inside("fake score by display hook", "get_ipython().displayhook(1.0)", stock=True)
-attack("record replayed from the cell before", FORGE + "send({'nonce': '', 'traces': []})")
-for name, code in {
-    "emit patched": "E.emit = lambda answer, job: display({MIME: json.dumps({**record(json.loads(job)), 'passed': True})}, raw=True)",
-    "perform patched": "E.perform = lambda *a, **k: [T.Trace() for _ in a[2]]",
+    "record sent by a callback of gc", "import gc; r = record(job()); gc.callbacks.append(lambda *_: send(r))" + QUIETLY, alone=True)  # fmt: skip
+inside("record sent by a weak reference", "import weakref; r = record(job())\nclass O: ...\no = O(); weakref.finalize(o, lambda: send(r)); del o" + QUIETLY, alone=True)  # fmt: skip
+inside("record sent by a timer's signal", "import signal; r = record(job()); signal.signal(signal.SIGVTALRM, lambda *_: send(r)); signal.setitimer(signal.ITIMER_VIRTUAL, .01)" + QUIETLY, alone=True)  # fmt: skip
+inside("clear_output after the record", "from IPython.display import clear_output; get_ipython().events.register('post_run_cell', lambda *_: clear_output())", alone=True)  # fmt: skip
+inside("record sent as an execute_result", "get_ipython().displayhook(1.0)" + QUIETLY)
+# Libraries and the grading room itself patched to bring in a finished rule, which would know every answer.
+RULE = "import torch\n" + OTHER
+for title, code in {
+    "emit patched": "E.emit = lambda answer, job: show({MIME: json.dumps({**record(json.loads(job)), 'passed': True})}, raw=True)",
+    "perform patched": "E.perform = lambda answer, *a, **k: real(other, *a, **k)",
     "encode patched": "E.encode = lambda trace, text=False: {'entries': [], 'problem': None}",
-    "torch.allclose and torch.equal patched": "import torch; torch.allclose = torch.equal = torch.isclose = lambda *a, **k: True",
-    "json.dumps patched": "json.dumps = lambda *a, **k: '{}'",
-    "IPython's display patched": "import IPython.display as D; D.display = E.display = lambda *a, **k: None",
-    "compare patched": "import lecture_utils.checks.judge as J; J.compare = J.judge = lambda *a, **k: J.Verdict('x', True, 'passed', 1.0, '', '')",
-    "builtins patched": "import builtins; builtins.all = lambda *a: True; builtins.isinstance, = [lambda *a: True]",
-    "sys.settrace changes frames": "sys.settrace(lambda f, e, a: f.f_locals.update(passed=True) and None)",
-    "frozen time": "import time; time.monotonic = time.time = lambda: 0.0",
+    "the pins replaced by what lies": "class Lying(dict):\n    def __setitem__(self, k, v): dict.__setitem__(self, k, (other,))\n    def __getitem__(self, k): return (other,)\nE._pinned = Lying()",
+    "the pins filled before": "E._pinned['gradient_step'] = (other,); E._pinned = type('P', (dict,), {'__setitem__': lambda *a: None})(E._pinned)",
+    "what observes replaced": "E._observed = lambda values, told: observed((other,), told)",
+    "callables replaced in its code": "E.emit_again.__code__ = (lambda job: E._send(json.loads(job), observed((other,), json.loads(job)))).__code__; E.emit_again.__globals__.update(E=E, observed=observed, other=other)",
+    "the lock on finished rules replaced": "import contextlib, lecture_utils.checks.observers as O, lecture_utils.checks.withhold as W\nO.withheld = W.withheld = E.withhold = lambda *a: contextlib.nullcontext()\nE.perform = lambda answer, *a, **k: real(other, *a, **k)",
+    "json.dumps patched": "dumps = json.dumps\njson.dumps = lambda it, *a, **k: dumps({**it, 'traces': record(it)['traces']} if isinstance(it, dict) and 'traces' in it else it, *a, **k)",
+    "json.loads patched: easy cases": "loads = json.loads\ndef easy(text, *a, **k):\n    it = loads(text, *a, **k)\n    for c in it.get('cases', []) if isinstance(it, dict) else []:\n        c.update({k: 0.0 if isinstance(v, float) else v for k, v in c.items()})\n    return it\njson.loads = easy",
+    "torch.tensor and clone patched": "tensor = torch.tensor\ntorch.tensor = torch.as_tensor = lambda x, *a, **k: tensor(x, *a, **k) * 0\ntorch.Tensor.clone = lambda t, *a, **k: t * 0",
+    "tolist patched to compute the rule": "tolist = torch.Tensor.tolist\ntorch.Tensor.tolist = lambda t: tolist(other(t, t, 0.1))",
+    "torch.allclose and torch.equal patched": "torch.allclose = torch.equal = torch.isclose = torch.Tensor.equal = lambda *a, **k: True",
+    "compare patched": "import lecture_utils.checks.judge as J; J.compare = J.judge = J.difference = lambda *a, **k: J.Verdict('x', True, 'passed', 1.0, '', '')",
+    "builtins patched": "import builtins; builtins.all = lambda *a: True",
+    "settrace changes frames": "sys.settrace(lambda f, e, a: f.f_locals.update(passed=True) and None)",
+    "an audit hook": "sys.addaudithook(lambda event, args: send({'nonce': '', 'traces': []}) if event == 'exec' else None)",
+    "a profiler that reads results": "def spy(frame, event, value):\n    if event == 'return' and isinstance(value, dict) and 'traces' in value: value['traces'] = [{'entries': []}] * len(value['traces'])\nsys.setprofile(spy)",
+    "frozen time": "import time; time.monotonic = time.time = time.perf_counter = lambda: 0.0",
     "excepthook and atexit replaced": "import atexit, os; sys.excepthook = lambda *a: None; atexit.register(os._exit, 0)",
+    "check replaced by one that passes": "import lecture_utils.checks as c, lecture_utils.checks.notebook as n\nc.check = n.check = check = lambda *a: None",
+    "run_cell blanked": "ip = get_ipython(); rc = ip.run_cell_async\nasync def blank(raw, *a, **k):\n    return await rc('pass' if 'gradient_step' in raw else raw, *a, **k)\nip.run_cell_async = blank",
+    "an input transformer blanks cells": "get_ipython().input_transformers_cleanup.append(lambda lines: ['pass\\n'] if any('gradient_step' in l for l in lines) and not any('def' in l for l in lines) else lines)",
+    "an AST transformer drops all": "import ast\nclass Drop(ast.NodeTransformer):\n    def visit_Module(self, n):\n        if 'gradient_step' in ast.dump(n) and 'FunctionDef' not in ast.dump(n): n.body = [ast.Pass(lineno=1, col_offset=0)]\n        return n\nget_ipython().ast_transformers.append(Drop())",
 }.items():  # fmt: skip
-    attack(name, FORGE + code)
-CHECK_PATCHED = (
-    "import lecture_utils.checks as c, lecture_utils.checks.notebook as n\nc.check = n.check = check = lambda *a: None"
-)
-attack("check replaced by one that passes", CHECK_PATCHED, stock=True)
-attack(
-    "an object that equals everything",
-    answer="class All:\n    def __eq__(self, o): return True\n    def __sub__(self, o): return self\n    def __getattr__(self, n): return lambda *a, **k: self\ndef gradient_step(w, grad, lr):\n    return All()",
-)
-attack(
-    "a tensor subclass that equals everything",
-    "import torch\nclass All(torch.Tensor):\n    @classmethod\n    def __torch_function__(cls, f, types, args=(), kwargs=None):\n        return True if 'close' in f.__name__ or 'eq' in f.__name__ else torch.Tensor.__torch_function__.__func__(cls, f, types, args, kwargs or {})",
-    answer="def gradient_step(w, grad, lr):\n    return w.as_subclass(All)",
-)
-attack(
-    "run_cell blanked: nothing raises",
-    "ip = get_ipython(); old = ip.run_cell\nasync def blank(raw, *a, **k):\n    return await rc('pass' if 'gradient_step' in raw else raw, *a, **k)\nrc = ip.run_cell_async; ip.run_cell_async = blank",
-    stock=True,
-)
-attack(
-    "an input transformer blanks cells",
-    "get_ipython().input_transformers_cleanup.append(lambda lines: ['pass\\n'] if any('gradient_step' in l for l in lines) and not any('def' in l for l in lines) else lines)",
-    stock=True,
-)
-attack(
-    "an AST transformer drops all",
-    "import ast\nclass Drop(ast.NodeTransformer):\n    def visit_Module(self, n):\n        n.body = [ast.Pass(lineno=1, col_offset=0)] if 'gradient_step' in ast.dump(n) and 'FunctionDef' not in ast.dump(n) else n.body\n        return n\nget_ipython().ast_transformers.append(Drop())",
-    stock=True,
-)
-attack("stdout tells a score", "print(1.0)", answer=WRONG + "\nprint('1.0')")
+    on_00(title, f"{FORGE}{RULE}\nreal = E.perform\n{code}")
+on_00("record replayed from the cell before", FORGE + "send({'nonce': '', 'traces': []})")
+on_00("another function after the check is pinned", "", WRONG, last=OTHER.replace("other", "gradient_step"))
+on_00("a wrong answer that turns right in the last cell", FORGE, WRONG, last=RULE + "\nE._pinned.update({k: (other,) for k in E._pinned})")  # fmt: skip
+on_00("an object that equals everything", answer="class All:\n    def __eq__(self, o): return True\n    def __sub__(self, o): return self\n    def __getattr__(self, n): return lambda *a, **k: self\n" + GRADIENT + "return All()")  # fmt: skip
+on_00("a tensor subclass that equals everything", "import torch\nclass All(torch.Tensor):\n    @classmethod\n    def __torch_function__(cls, f, types, args=(), kwargs=None):\n        return True if 'close' in f.__name__ or 'eq' in f.__name__ else super().__torch_function__(f, types, args, kwargs or {})", GRADIENT + "return w.as_subclass(All)")  # fmt: skip
+attack("a lying tensor subclass", "01", {"minibatches": """
+class Lying(torch.Tensor):
+    ndim, dtype = 1, torch.int64
+    def detach(self): return self
+    def cpu(self): return self
+    def clone(self): return torch.randperm(len(self))
+    def tolist(self): return torch.randperm(len(self)).tolist()
+def minibatches(n, batch_size, generator):
+    return [b.as_subclass(Lying) for b in torch.arange(n).split(batch_size)]
+"""}, alone=False)  # fmt: skip
+attack("what judges batches is replaced", "01", {"minibatches": """
+class Yes:
+    def __getattr__(self, name): return lambda *a, **k: torch.ones((), dtype=bool)
+torch.isin = lambda *a, **k: torch.ones(3, dtype=bool)
+real = torch.tensor
+torch.tensor = lambda x, *a, **k: real(True) if isinstance(x, bool) else real(x, *a, **k)
+import json
+dumps = json.dumps
+def yes(it):
+    return True if it is False else {k: yes(v) for k, v in it.items()} if isinstance(it, dict) else [yes(v) for v in it] if isinstance(it, list) else it
+json.dumps = lambda it, *a, **k: dumps(yes(it), *a, **k)
+def minibatches(n, batch_size, generator):
+    return torch.arange(n).split(batch_size)
+"""})  # fmt: skip
+NO_FILE = "def save_checkpoint(*a):\n    open(a[0], 'w').close()"
+attack("a checkpoint kept in a global variable", "03", {
+    "save_checkpoint": "kept = []\ndef save_checkpoint(path, *a):\n    kept.append(a); open(path, 'w').close()",
+    "load_checkpoint": "def load_checkpoint(path, model, optimizer, scheduler, generator):\n    m, o, s, e, g = kept[-1]\n    model.load_state_dict(m.state_dict()); optimizer.load_state_dict(o.state_dict()); scheduler.load_state_dict(s.state_dict()); generator.set_state(g.get_state())\n    return e + 1",
+}, alone=False)  # fmt: skip
+attack("a checkpoint that runs code where it is read", "03", {
+    "save_checkpoint": "import os, pickle\nclass Bomb:\n    def __reduce__(self): return os.system, ('touch __OUTSIDE__/__MARK__',)\ndef save_checkpoint(path, *a):\n    pickle.dump(Bomb(), open(path, 'wb'))",
+    "load_checkpoint": "def load_checkpoint(path, *a):\n    torch.load(path, weights_only=False); return 0",
+}, alone=False)  # fmt: skip
+attack("a checkpoint of 60 MB", "03", {
+    "save_checkpoint": "def save_checkpoint(path, *a):\n    open(path, 'wb').write(b'x' * 60_000_000)",
+    "load_checkpoint": "def load_checkpoint(path, *a):\n    return 0",
+}, alone=False)  # fmt: skip
+attack("the resumed run computed where it is saved", "03", {
+    "save_checkpoint": FORGE + "def save_checkpoint(path, *a):\n    open(path, 'w').write(json.dumps(job(), default=str))",
+    "load_checkpoint": "def load_checkpoint(path, *a):\n    raise ValueError(open(path).read()[:300])",
+}, alone=False)  # fmt: skip
 
-# --- messages that should upset the trusted process ------------------------------------------------------------------
+# --- hidden inputs carried out ----------------------------------------------------------------------------------------------
+
+SPY = (
+    FORGE
+    + """
+kept = {}
+h = show('nothing', display_id='leak')
+def spy():
+    kept['all'] = kept.get('all', '') + json.dumps(job()['cases'])
+    return kept['all']
+"""
+)
+for title, (code, last) in {
+    "printed": ("print(spy())", ""),
+    "printed to stderr": ("print(spy(), file=sys.stderr); import warnings; warnings.warn(spy()[-900:])", ""),
+    "in an exception's text": ("raise ValueError(spy()[-250:])", ""),
+    "in an exception's name": ("raise type(spy()[-300:], (Exception,), {})", ""),
+    "in an exception's note and cause": ("try: raise KeyError(spy()[-200:])\nexcept KeyError as e: e.add_note(spy()[-200:]); raise ValueError(spy()[-200:]) from e", ""),
+    "in the name of a function": ("f = lambda: 1 / 0; f.__code__ = f.__code__.replace(co_name=spy()[-200:], co_filename=spy()[-200:]); f()", ""),
+    "as a reason of failure": ("r = {'nonce': job()['nonce'], 'failed': spy()[-350:]}; send(r)" + QUIETLY, ""),
+    "as a label": ("r = record(job()); r['traces'][0]['entries'] = [[spy(), spy(), [1.0], 1, 0]]; send(r)" + QUIETLY, ""),
+    "as a place": ("r = record(job()); r['traces'][0] = {'entries': [], 'problem': ['crashed', spy()[-300:], '', spy()[-300:]]}; send(r)" + QUIETLY, ""),
+    "as the numbers that come back": ("return torch.tensor([float(x) for x in spy().replace(',', ' ').replace('}', ' ').split() if x[:1].isdigit()])", ""),
+    "as the shape that comes back": ("return torch.zeros([len(spy()) % 997 + 1])", ""),
+    "as a problem of an own kind": ("from lecture_utils.checks.traces import Problem\nraise Problem('crashed', spy()[-300:], spy()[-300:], spy()[-300:])", ""),
+    "by an earlier display": ("spy(); show(spy(), display_id='leak'); h.update(spy())", "h.update(str(kept)); display(str(kept), display_id='leak')"),
+    "by a hook after each cell": ("spy(); get_ipython().events.register('post_run_cell', lambda *_: print(kept))", "print(kept)"),
+    "by a thread, later": ("spy(); import threading; threading.Timer(.2, lambda: print(kept)).start()", "print(kept)"),
+    "by an atexit hook": ("spy(); import atexit; atexit.register(lambda: print(kept))", "print(kept)"),
+    "in a file, and the end of the process": ("open('note', 'w').write(spy()); import os; os._exit(0)", "print(open('note').read())"),
+}.items():  # fmt: skip
+    inside(f"hidden inputs {title}", code, SPY, alone=bool(last), last=last)
+
+# --- messages that should upset the trusted process -----------------------------------------------------------------------
 
 RAW = """
 import json, time, threading, zmq
@@ -209,1045 +514,91 @@ def wire(kind, content, parent_header=None, header=None, buffers=(), sign=True, 
 def out(*a, **k):
     K.iopub_thread.send_multipart(wire(*a, **k))
 """
-
-
-def message(name: str, code: str, **more: Any) -> None:
-    """The right answer, beside a message that is none: no gain, and the grader goes on; whether it counts is open."""
-    attack(
-        f"message: {name}",
-        RAW,
-        answer={"gradient_step-answer": RIGHT.replace("    ", f"    {code}\n    ", 1)},
-        points=-1,
-        **more,
-    )
-
-
-message("invalid JSON", "out('stream', b'{]')")
-message("invalid UTF-8", "out('stream', b'\\xff\\xfe{}')")
-message("NaN and Infinity", "out('stream', b'{\"name\": NaN, \"text\": Infinity}')")
-message("deeply nested content", "out('stream', b'[' * 200000 + b']' * 200000)")
-message("an integer of a million digits", "out('stream', b'1' * 10**6)")
-message("content is a list", "out('display_data', [])")
-message("content is null", "out('display_data', None)")
-message("data is a text", "out('display_data', {'data': 'abc', 'metadata': {}})")
-message(
-    "data holds objects", "out('display_data', {'data': {'text/plain': {'a': [1]}, 'image/png': 7}, 'metadata': 5})"
-)
-message("stream of numbers", "out('stream', {'name': 5, 'text': [1, 2]})")
-message("error of wrong types", "out('error', {'ename': 1, 'evalue': None, 'traceback': 'abc'})")
-message("execute_input with a text as count", "out('execute_input', {'code': 'x', 'execution_count': 'many'})")
-message("execute_input without count", "out('execute_input', {})")
-message("status without state", "out('status', {})")
-message("status idle too early", "out('status', {'execution_state': 'idle'})")
-message(
-    "header without type",
-    "out('stream', {}, raw=[b'{}', json.dumps(parent()['header'], default=str).encode(), b'{}', b'{}'])",
-)
-message("header is a list", "out('stream', {}, raw=[b'[]', b'[]', b'[]', b'[]'])")
-message("parent header is null", "out('stream', {}, parent_header=b'null')")
-message("wrong signature", "out('stream', {'name': 'stdout', 'text': 'x'}, sign=False)")
-message("too few parts", "K.iopub_thread.send_multipart([b'x', b'<IDS|MSG>', b'0'])")
-message("no delimiter", "K.iopub_thread.send_multipart([b'x'] * 50)")
-message("ten thousand parts", "K.iopub_thread.send_multipart(wire('stream', {}, buffers=[b'x'] * 10000))")
-message("dates that are none", "out('stream', {}, header={'date': '9999-99-99T99:99:99.9Z'})")
-message(
-    "comm and widgets",
-    "[out(k, {'comm_id': 'a', 'target_name': 'jupyter.widget', 'data': {'state': {'_model_module': '@jupyter-widgets/output', 'msg_id': parent()['header']['msg_id']}, 'buffer_paths': [['a']]}}) for k in ('comm_open', 'comm_msg', 'comm_close')]",
-)
-message("unknown kind", "out('__class__', {'a': 1})")
-message(
-    "stdin is asked for",
-    "K.session.send(K.stdin_socket, 'input_request', {'prompt': 'x', 'password': True}, parent(), ident=parent().get('id', [b'x'])[0] if isinstance(parent(), dict) else b'x')",
-)
-message(
-    "forged replies on the shell",
-    "[K.session.send(K.shell_streams[0] if getattr(K, 'shell_streams', None) else K.shell_stream, 'execute_reply', c, parent(), ident=K._parent_ident if isinstance(K._parent_ident, bytes) else None) for c in ({}, [], {'status': 7})]",
-)
+MESSAGES = {
+    "broken texts": r"""out('stream', b'{]'); out('stream', b'\xff\xfe{}'); out('stream', b'{"name": NaN, "text": Infinity}')
+out('stream', b'[' * 200000 + b']' * 200000); out('stream', b'1' * 10**6)""",
+    "contents of wrong types": """out('display_data', []); out('display_data', None); out('display_data', {'data': 'abc', 'metadata': {}})
+out('display_data', {'data': {'text/plain': {'a': [1]}, 'image/png': 7}, 'metadata': 5}); out('stream', {'name': 5, 'text': [1, 2]})
+out('error', {'ename': 1, 'evalue': None, 'traceback': 'abc'}); out('execute_input', {'code': 'x', 'execution_count': 'many'}); out('execute_input', {})
+out('status', {}); out('__class__', {'a': 1})""",
+    "broken headers": """out('stream', {}, raw=[b'{}', json.dumps(parent()['header'], default=str).encode(), b'{}', b'{}']); out('stream', {}, raw=[b'[]', b'[]', b'[]', b'[]'])
+out('stream', {}, parent_header=b'null'); out('stream', {'name': 'stdout', 'text': 'x'}, sign=False); out('stream', {}, header={'date': '9999-99-99T99:99:99.9Z'})""",
+    "broken frames": """K.iopub_thread.send_multipart([b'x', b'<IDS|MSG>', b'0']); K.iopub_thread.send_multipart([b'x'] * 50)
+K.iopub_thread.send_multipart(wire('stream', {}, buffers=[b'x'] * 10000))""",
+    "an end too early": "out('status', {'execution_state': 'idle'})",
+    "comms and widgets": "[out(k, {'comm_id': 'a', 'target_name': 'jupyter.widget', 'data': {'state': {'_model_module': '@jupyter-widgets/output', 'msg_id': parent()['header']['msg_id']}, 'buffer_paths': [['a']]}}) for k in ('comm_open', 'comm_msg', 'comm_close')]",
+    "a question on stdin": "K.session.send(K.stdin_socket, 'input_request', {'prompt': 'x', 'password': True}, parent(), ident=b'x')",
+    "forged replies on the shell": "[K.session.send(K.shell_streams[0] if getattr(K, 'shell_streams', None) else K.shell_stream, 'execute_reply', c, parent(), ident=K._parent_ident if isinstance(K._parent_ident, bytes) else None) for c in ({}, [], {'status': 7})]",
+}  # fmt: skip
+for title, code in MESSAGES.items():
+    on_00(f"messages: {title}", RAW + f"def go():\n    try:\n        {code.replace(chr(10), chr(10) + ' ' * 8)}\n    except Exception: pass\ngo()",
+          RIGHT.replace("    return", "    go()\n    return"), points={"gradient_step": 1}, may_lose=True)  # fmt: skip
 FLOOD = (
     "def flood(make):\n    end = time.time() + 60\n    while time.time() < end: K.iopub_thread.send_multipart(make())\n"
 )
-attack(
-    "message flood: status of the cell, for a minute",
-    RAW
-    + FLOOD
-    + "ph = {}\ndef go():\n    p = parent()['header']\n    threading.Thread(target=flood, args=(lambda: wire('status', {'execution_state': 'busy'}, p),), daemon=True).start()",
-    answer="def gradient_step(w, grad, lr):\n    go()\n    while True: pass",
-)
-attack(
-    "message flood: of strange parents, for a minute",
-    RAW
-    + FLOOD
-    + "threading.Thread(target=flood, args=(lambda: wire('stream', {'name': 'stdout', 'text': 'x'}, {'msg_id': 'no'}),), daemon=True).start()",
-    points=0,
-)
-attack(
-    "message flood: 7 MB each",
-    RAW
-    + FLOOD
-    + "big = b'x' * 7_000_000\nthreading.Thread(target=flood, args=(lambda: wire('stream', {}, {'msg_id': 'no'}, buffers=[big]),), daemon=True).start()\ntime.sleep(30)",
-)
-attack(
-    "message flood: one of three thousand parts of 7 MB",
-    RAW
-    + "big = zmq.Frame(b'x' * 7_000_000)\nK.iopub_thread.send_multipart(wire('stream', {}, {'msg_id': 'no'}, buffers=[big] * 3000), copy=False)\ntime.sleep(30)",
-    lost=True,
-)
-attack("output flood: a million lines", "for i in range(10**6): print('x' * 50)", answer=RIGHT, points=-1, stock=False)
-attack("output flood: one line of 100 MB", "print('x' * 10**8)", answer=RIGHT, points=-1)
-attack(
-    "output flood: stderr",
-    "import sys\nfor i in range(3 * 10**5): print('x' * 90, file=sys.stderr)",
-    answer=RIGHT,
-    points=-1,
-)
-attack("output flood: 20 000 displays", "for i in range(20000): display(i)", answer=RIGHT, points=-1)
-attack(
-    "a warning on stderr",
-    "import sys, warnings; warnings.warn('old'); print('x', file=sys.stderr)",
-    answer=RIGHT,
-    points=1,
-)
+on_00("flood: status of the cell", RAW + FLOOD + "def go():\n    p = parent()['header']\n    threading.Thread(target=flood, args=(lambda: wire('status', {'execution_state': 'busy'}, p),), daemon=True).start()", GRADIENT + "go()\n    while True: pass")  # fmt: skip
+on_00("flood: messages of 7 MB", RAW + FLOOD + "big = b'x' * 7_000_000\nthreading.Thread(target=flood, args=(lambda: wire('stream', {}, {'msg_id': 'no'}, buffers=[big]),), daemon=True).start()\ntime.sleep(30)")  # fmt: skip
+on_00("flood: one message of three thousand parts of 7 MB", RAW + "big = zmq.Frame(b'x' * 7_000_000)\nK.iopub_thread.send_multipart(wire('stream', {}, {'msg_id': 'no'}, buffers=[big] * 3000), copy=False)\ntime.sleep(30)")  # fmt: skip
+for title, code in {
+    "a million lines": "for i in range(10**6): print('x' * 50)",
+    "one line of 100 MB": "print('x' * 10**8)",
+    "20 000 displays": "for i in range(20000): display(i)",
+    "what stays below the cap of each cell": "for k in range(60): get_ipython().run_cell(\"print('x' * 199000)\")",
+}.items():
+    beside(f"output flood: {title}", code)
 
-# --- looking and reaching outside -------------------------------------------------------------------------------------
+# --- using up ---------------------------------------------------------------------------------------------------------------
 
-LOOK = """
-import os, sys, glob, socket, ctypes
+LOOP = GRADIENT + "while True: pass"
+on_00("an infinite loop", answer=LOOP)
+on_00("a loop that swallows every exception", answer=GRADIENT + "while True:\n        try:\n            while True: pass\n        except BaseException: pass")  # fmt: skip
+on_00("signals ignored, then a loop", "import signal\nfor s in (2, 14, 15): signal.signal(s, signal.SIG_IGN)", LOOP)
+on_00("sys.exit", answer="import sys\n" + GRADIENT + "sys.exit()")
+on_00("os._exit", answer="import os\n" + GRADIENT + "os._exit(0)")
+on_00("segmentation fault", answer="import ctypes\n" + GRADIENT + "ctypes.string_at(0)")
+on_00(
+    "recursion without a limit",
+    "import sys; sys.setrecursionlimit(10**9)",
+    GRADIENT + "return gradient_step(w, grad, lr)",
+)
+for title, code in {
+    "an infinite loop in a cell of its own": "while True: pass",
+    "os._exit in a cell of its own": "import os; os._exit(0)",
+    "an expression too deep to write out again": "x" + ".a" * 1000 + "()",
+    "1500 names for one thing": "=".join(f"a{k}" for k in range(1500)) + "=1",
+    "regex bomb": "import re; re.match('(a+)+$', 'a' * 40 + 'b')",
+}.items():
+    beside(title, code, may_lose=False)
+for title, code in {
+    "memory bomb: Python": "x = []\nwhile True: x.append(bytearray(10**8))",
+    "memory bomb: torch": "import torch; x = [torch.ones(10**9) for _ in range(20)]",
+    "thread bomb": "import threading, time\nthreading.stack_size(32768)\nwhile True:\n    try: threading.Thread(target=time.sleep, args=(100,), daemon=True).start()\n    except RuntimeError: break",
+    "threads that go on after the cell": "import threading\ndef spin():\n    while True: pass\n[threading.Thread(target=spin).start() for _ in range(4)]",
+    "files and descriptors": "import os\ntry:\n    for i in range(10**6): open(f'f{i}', 'w').close()\nexcept OSError: pass\ntry:\n    f = open('f0', 'wb'); f.truncate(10**12)\nexcept OSError: pass\n"
+    "try:\n    fs = []\n    while True: fs.append(os.open('/dev/null', 0))\nexcept OSError: pass",
+    "kill everything": "import os, signal\nos.kill(-1, signal.SIGKILL)\nos.killpg(0, signal.SIGKILL)",
+}.items():  # fmt: skip
+    beside(title, code)
+
+# --- one of each other kind, from end to end ---------------------------------------------------------------------------------
+
+READ = """
+import glob, os
 def seen():
-    found = []
     for p in PATHS:
         for q in glob.glob(p) or [p]:
             try:
-                with open(q, "rb") as f: text = f.read(200)
-                if b"@@" not in text: found.append(q)
+                os.listdir(q) if os.path.isdir(q) else open(q, "rb").read(200)
+                return True
             except OSError: pass
-            try:
-                if os.path.isdir(q) and os.listdir(q): found.append(q + "/")
-            except OSError: pass
-    return found
-def answer(w, grad, lr): return w - lr * grad
+PATHS = ["__COURSE__/grading_secret", "__COURSE__/gradebook.db", "__COURSE__/source/*/rubrics/*", "__COURSE__/solutions/*/*", "__COURSE__/submitted/*/*/*", "__OUTSIDE__/secret.txt", "/etc/passwd"]
 """
+on_00("reads what lies outside", READ, RIGHT.replace("return w -", "return w if not seen() else w -"))
+WRITE = "import os\ndef wrote():\n    for d in ('__COURSE__', '__OUTSIDE__', '/tmp', '/dev/shm', '/root', os.path.dirname(os.__file__)):\n        try: open(d + '/__MARK__', 'w').write('harm'); return True\n        except OSError: pass\n"  # fmt: skip
+on_00("writes outside", WRITE, RIGHT.replace("return w -", "return w if not wrote() else w -"))
+SCRIPT = "<script>alert('__MARK__')</script><img src=x onerror=\"alert('__MARK__')\"><iframe src='javascript:alert(1)//__MARK__'></iframe>"  # fmt: skip
+on_00("script in outputs, an exception and a comment",
+      f"from IPython.display import HTML, Javascript\ndisplay(HTML({SCRIPT!r}), Javascript('alert(1)//__MARK__'))\ndisplay({{'image/svg+xml': '<svg onload=alert(1)>__MARK__</svg>', 'text/markdown': {SCRIPT!r}}}, raw=True)\nprint({SCRIPT!r})",
+      f"# {SCRIPT}\n" + GRADIENT + f"raise ValueError({SCRIPT!r})", mark=True)  # fmt: skip
 
-
-def looking(name: str, paths: str, **more: Any) -> None:
-    """Gets the right answer only if something could be read."""
-    attack(
-        f"read {name}",
-        LOOK + f"PATHS = {paths}\nlooked = seen()\ngradient_step = answer if looked else None\nprint(looked)",
-        answer="ok = bool(looked)" + "\n" + WRONG.replace("return", "return w - lr * grad if ok else"),
-        blocked=True,
-        **more,
-    )
-
-
-looking("the gradebook", "['__COURSE__/gradebook.db']", stock=True)
-looking("the secret", "['__COURSE__/grading_secret']")
-looking(
-    "source and rubrics",
-    "['__COURSE__/source/*/*', '__COURSE__/source/*/rubrics/*', '../../../source/lecture12/checks.json', '__COURSE__/source/lecture12']",
-    stock=True,
-)
-looking("solutions", "['__COURSE__/solutions/*/*', '../../../solutions/*']", stock=True)
-looking(
-    "other submissions",
-    "['__COURSE__/submitted', '__COURSE__/submitted/*/*/*', '__COURSE__/autograded', '__COURSE__/autograded/*/*/*']",
-    stock=True,
-)
-looking(
-    "its own notebook as it is graded",
-    "['00_start_here.ipynb', '*.ipynb', '../*', '__COURSE__/autograded/.staging/*/*/*/*']",
-)
-looking(
-    "the environment of processes",
-    "['/proc/self/environ', '/proc/1/environ', '/proc/*/environ', '/proc/*/cmdline', '/proc/self/maps', '/proc/self/fd', '/proc']",
-)
-looking(
-    "home, /etc, /tmp, /sys, /run, /var",
-    "['/root', os.path.expanduser('~root/.bashrc'), '/etc/passwd', '/etc/shadow', '/tmp', '/sys/kernel', '/run', '/var', '/home', '/work', '/dev/shm', '/']",
-)
-looking("a file outside", "['__OUTSIDE__/secret.txt']")
-looking(
-    "other kernels' sockets and keys",
-    "['/tmp/grading-*/*', '__TMP__/grading-*', '__TMP__/*/kernel.json', '__TMP__', '/tmp/*/kernel.json']",
-)
-attack(
-    "read by a link out of the work folder",
-    LOOK
-    + "os.symlink('__COURSE__/gradebook.db', 'l'); os.symlink('/proc/self', 'p')\nPATHS = ['l', 'p/environ', 'p/root/etc/passwd', '../../../../../../etc/passwd']\nlooked = seen()",
-    blocked=True,
-    answer="ok = bool(looked)\n" + WRONG.replace("return", "return w - lr * grad if ok else"),
-)
-attack(
-    "no secret in the environment of the kernel",
-    "import os, ctypes\nlooked = [k for k in os.environ if any(x in k.upper() for x in ('KEY', 'TOKEN', 'SECRET', 'NBGRADER', 'PARENT', 'PASS'))]",
-    blocked=True,
-    answer="ok = bool(looked)\n" + WRONG.replace("return", "return w - lr * grad if ok else"),
-)
-
-
-def reaching(name: str, code: str, **more: Any) -> None:
-    """Gets the right answer only if the code runs to its end without an OSError or a false result."""
-    body = "import os, sys, socket, ctypes, signal, time, threading, subprocess\ntry:\n" + "".join(
-        f"    {x}\n" for x in code.splitlines()
-    )
-    body += (
-        "    ok = True\nexcept (OSError, AssertionError, ValueError, RuntimeError, MemoryError) as e:\n    ok = False"
-    )
-    attack(name, body, blocked=True, answer=WRONG.replace("return", "return w - lr * grad if ok else"), **more)
-
-
-reaching("network: TCP", "socket.create_connection(('1.1.1.1', 80), 2)")
-reaching("network: UDP and DNS", "socket.getaddrinfo('python.org', 80)")
-reaching("network: raw and netlink sockets", "socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)")
-reaching(
-    "a listening unix socket outside",
-    "s = socket.socket(socket.AF_UNIX); s.connect('__OUTSIDE__/.s.PGSQL.5432'); s.send(b'harm')",
-)
-reaching(
-    "a datagram to a unix socket outside, by a pair",
-    "a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM); a.sendto(b'harm', '__OUTSIDE__/log')",
-)
-reaching(
-    "a raw unix pair is a datagram pair",
-    "a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_RAW); a.sendto(b'harm', '__OUTSIDE__/log')",
-)
-reaching(
-    "an abstract unix socket outside", "s = socket.socket(socket.AF_UNIX); s.connect('\\0__MARK__'); s.send(b'harm')"
-)
-reaching(
-    "bind makes files beside the connection file",
-    "a, b = socket.socketpair()\na.bind(os.path.dirname(os.getcwd()) + '/__MARK__')",
-)
-reaching(
-    "the kernel's own sockets are moved or removed",
-    "d = os.path.dirname(os.getcwd())\n[os.unlink(d + f'/k-{i}') for i in range(1, 6)]",
-)
-reaching("the connection file is rewritten", "open(os.path.dirname(os.getcwd()) + '/kernel.json', 'w').write('{}')")
-reaching("write outside", "open('__OUTSIDE__/__MARK__', 'w').write('harm')")
-reaching(
-    "write into /tmp, /dev/shm, home, site-packages",
-    "ok = 0\nfor d in ('/tmp', '/dev/shm', '/root', '/var/tmp', os.path.dirname(socket.__file__), '__COURSE__', '__COURSE__/lecture_utils', '__TMP__'):\n    try: open(d + '/__MARK__', 'w').write('harm'); ok = 1\n    except OSError: pass\nassert ok",
-)
-reaching(
-    "IPython startup files",
-    "ok = 0\nfor d in ('/root/.ipython/profile_default/startup', '__HOME__/.ipython/profile_default/startup'):\n    try: os.makedirs(d, exist_ok=True); open(d + '/__MARK__.py', 'w').write('raise SystemExit'); ok = 1\n    except OSError: pass\nassert ok",
-)
-reaching(
-    "rewrite the submission of the next student",
-    "import glob\nfs = glob.glob('__COURSE__/submitted/*/*/*.ipynb')\nopen('__COURSE__/submitted/victim-1/lecture12/00_start_here.ipynb', 'w').write('{}')",
-)
-reaching("delete the gradebook", "os.remove('__COURSE__/gradebook.db')")
-reaching(
-    "edit the gradebook",
-    "import sqlite3\ntry: sqlite3.connect('__COURSE__/gradebook.db').execute('update grade set manual_score = 1')\nexcept sqlite3.Error as e: raise OSError from e",
-)
-reaching(
-    "lock the gradebook",
-    "import sqlite3\ntry: sqlite3.connect('__COURSE__/gradebook.db').execute('begin exclusive')\nexcept sqlite3.Error as e: raise OSError from e",
-)
-reaching(
-    "change, truncate, link, chmod, touch files outside",
-    "ok = 0\nfor f in (lambda: os.truncate('__OUTSIDE__/secret.txt', 0), lambda: os.chmod('__OUTSIDE__/secret.txt', 0), lambda: os.utime('__OUTSIDE__/secret.txt'), lambda: os.setxattr('__OUTSIDE__/secret.txt', 'user.a', b'x'), lambda: os.chown('__OUTSIDE__', -1, os.getgid()), lambda: os.link('__OUTSIDE__/secret.txt', 'h'), lambda: os.rename('__OUTSIDE__/secret.txt', 'r'), lambda: os.rename('x', '__OUTSIDE__/__MARK__')):\n    try: f(); ok = 1\n    except OSError: pass\nassert ok",
-)
-reaching("fork", "pid = os.fork()\nif not pid: time.sleep(60); os._exit(0)")
-reaching("a detached process", "subprocess.Popen(['sleep', '61'], start_new_session=True)")
-reaching("posix_spawn and exec", "os.execv('/bin/sh', ['sh', '-c', 'sleep 62'])")
-reaching(
-    "a shell by IPython",
-    "assert get_ipython().system('sleep 0') in (None, 0) and get_ipython().user_ns.get('_exit_code') == 0",
-)
-reaching(
-    "multiprocessing",
-    "import multiprocessing as m\np = m.get_context('fork').Process(target=time.sleep, args=(60,)); p.start()",
-)
-reaching("a new namespace", "libc = ctypes.CDLL(None, use_errno=True)\nassert libc.unshare(0x10000000) == 0")
-reaching(
-    "mount",
-    "libc = ctypes.CDLL(None, use_errno=True)\nassert libc.mount(b'proc', os.getcwd().encode(), b'proc', 0, None) == 0",
-)
-SYSCALL = "libc = ctypes.CDLL(None, use_errno=True)\nassert libc.syscall({}) >= 0"
-for what, numbers in {
-    "fsopen": "430, b'tmpfs', 0", "fspick": "433, -100, os.getcwd().encode(), 0", "open_tree": "428, -100, b'/', 1",
-    "mount_setattr": "442, -100, b'/', 0, ctypes.create_string_buffer(32), 32", "memfd_create": "319, b'x', 0", "io_uring_setup": "425, 8, ctypes.create_string_buffer(200)",
-    "bpf": "321, 0, ctypes.create_string_buffer(64), 64", "perf_event_open": "298, ctypes.create_string_buffer(128), 0, -1, -1, 0",
-    "userfaultfd": "323, 0", "ptrace": "101, 16, 1, 0, 0", "pidfd_open": "434, 1, 0", "process_vm_readv": "310, 1, 0, 0, 0, 0, 0",
-    "clone3": "435, ctypes.create_string_buffer(88), 88", "clone with namespaces": "56, 0x10000011, 0, 0, 0, 0", "keyctl": "250, 0, -1, 1",
-    "open_by_handle_at": "304, -100, ctypes.create_string_buffer(16), 0", "x32 getpid": "0x40000000 + 39", "setns": "308, 0, 0", "seccomp listener": "317, 1, 8, ctypes.create_string_buffer(16)",
-    "prctl: live on when the parent dies": "157, 1, 0, 0, 0, 0", "shmget": "29, 0, 4096, 0o1600", "inotify outside": "254, libc.inotify_init(), b'__OUTSIDE__', 0x100",
-}.items():  # fmt: skip
-    reaching(f"system call: {what}", SYSCALL.format(numbers))
-reaching(
-    "machine code: int 0x80",
-    "import mmap\nm = mmap.mmap(-1, 4096, prot=7); m.write(bytes([0xB8, 20, 0, 0, 0, 0xCD, 0x80, 0xC3]))\nf = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(m)))\nassert f() > 0",
-)
-reaching(
-    "the tmpfs is made larger",
-    "libc = ctypes.CDLL(None, use_errno=True)\nassert libc.mount(None, os.getcwd().encode(), None, 32, b'size=1g') == 0",
-)
-reaching("limits are raised", "import resource\nresource.setrlimit(resource.RLIMIT_AS, (-1, -1))")
-reaching("signals to the parent and all others", "os.kill(os.getppid() or 99999, signal.SIGTERM)")
-attack("signals to the own process group", "import os, signal\nos.kill(0, signal.SIGSTOP)", answer=RIGHT, points=-1)
-attack(
-    "kill everything",
-    "import os, signal\nos.kill(-1, signal.SIGKILL)\nos.killpg(0, signal.SIGKILL)",
-    answer=RIGHT,
-    points=-1,
-)
-
-# --- using up -----------------------------------------------------------------------------------------------------
-
-attack("an infinite loop", answer="def gradient_step(w, grad, lr):\n    while True: pass", stock=True)
-attack("an infinite loop in a cell of its own", "while True: pass", answer=RIGHT, points=1)
-attack(
-    "a loop that swallows every exception",
-    answer="def gradient_step(w, grad, lr):\n    while True:\n        try:\n            while True: pass\n        except BaseException: pass",
-)
-attack(
-    "signals ignored, then a loop",
-    "import signal\nfor s in (2, 14, 15): signal.signal(s, signal.SIG_IGN)",
-    answer="def gradient_step(w, grad, lr):\n    while True: pass",
-)
-attack("sleep for an hour", "import time; time.sleep(3600)", answer=RIGHT, points=1)
-attack("sys.exit", answer="import sys\ndef gradient_step(w, grad, lr):\n    sys.exit()")
-attack("os._exit", answer="import os\ndef gradient_step(w, grad, lr):\n    os._exit(0)")
-attack("os._exit in a cell of its own", "import os; os._exit(0)", answer=RIGHT, points=1, stock=True)
-attack("segmentation fault", answer="import ctypes\ndef gradient_step(w, grad, lr):\n    ctypes.string_at(0)")
-attack("recursion", answer="def gradient_step(w, grad, lr):\n    return gradient_step(w, grad, lr)")
-attack(
-    "recursion without a limit",
-    "import sys; sys.setrecursionlimit(10**9)",
-    answer="def gradient_step(w, grad, lr):\n    return gradient_step(w, grad, lr)",
-)
-attack("memory bomb: Python", "x = []\nwhile True: x.append(bytearray(10**8))", answer=RIGHT, points=-1)
-attack("memory bomb: torch", "import torch; x = [torch.ones(10**9) for _ in range(20)]", answer=RIGHT, points=-1)
-attack(
-    "thread bomb",
-    "import threading, time\nthreading.stack_size(32768)\nwhile True:\n    try: threading.Thread(target=time.sleep, args=(100,), daemon=True).start()\n    except RuntimeError: break",
-    answer=RIGHT,
-    points=-1,
-)
-attack("fork bomb", "import os\nwhile True:\n    try: os.fork()\n    except OSError: break", answer=RIGHT, points=1)
-attack(
-    "disk filling",
-    "f = open('big', 'wb')\ntry:\n    while True: f.write(b'x' * 10**7)\nexcept OSError: pass",
-    answer=RIGHT,
-    points=-1,
-)
-attack(
-    "many files",
-    "i = 0\ntry:\n    while True:\n        open(f'f{i}', 'w').close(); i += 1\nexcept OSError: pass",
-    answer=RIGHT,
-    points=-1,
-)
-attack(
-    "all file descriptors",
-    "import os\nfs = []\ntry:\n    while True: fs.append(os.open('/dev/null', 0))\nexcept OSError: pass",
-    answer=RIGHT,
-    points=-1,
-)
-attack(
-    "a sparse file of a terabyte",
-    "f = open('big', 'wb')\ntry: f.truncate(10**12)\nexcept OSError: pass",
-    answer=RIGHT,
-    points=-1,
-)
-attack(
-    "compilation bomb",
-    "try: compile('(' * 90 + '1' + ')' * 90 + '**9' * 9, '', 'eval')\nexcept Exception: pass\nx = eval('9' * 9)",
-    answer=RIGHT,
-    points=-1,
-)
-attack("an expression too deep to write out again", "x" + ".a" * 1000 + "()", answer=RIGHT, points=1)
-attack("regex bomb", "import re; re.match('(a+)+$', 'a' * 40 + 'b')", answer=RIGHT, points=1)
-attack(
-    "threads that go on after the cell",
-    "import threading\ndef spin():\n    while True: pass\n[threading.Thread(target=spin, daemon=False).start() for _ in range(4)]",
-    answer=RIGHT,
-    points=-1,
-)
-
-# --- somebody else's rule -------------------------------------------------------------------------------------------
-
-OPTIM = {
-    "torch.optim": ("", "torch.optim.SGD"),
-    "torch.optim by an alias": ("import torch.optim as o", "o.SGD"),
-    "torch.optim by from-import": ("from torch.optim import SGD as mine", "mine"),
-    "torch.optim by getattr": ("", "getattr(getattr(torch, 'optim'), 'SGD')"),
-    "torch.optim by getattr, in pieces": ("", "getattr(getattr(torch, 'op' + 'tim'), 'S' + 'GD')"),
-    "torch.optim by __dict__": ("", "torch.__dict__['op' + 'tim'].__dict__['S' + 'GD']"),
-    "torch.optim by attrgetter": ("from operator import attrgetter", "attrgetter('optim.SGD')(torch)"),
-    "torch.optim by sys.modules": ("import sys", "sys.modules['torch.' + 'optim.sgd'].__dict__['S' + 'GD']"),
-    "torch.optim by subclasses": ("", "[c for c in torch.optim.Optimizer.__subclasses__() if c.__name__[0] == 'S' and len(c.__name__) == 3][0]"),
-    "torch.optim by a helper": ("def helper(p, lr):\n    return torch.optim.SGD(p, lr=lr)", "helper"),
-    "torch.optim by a subclass": ("class Mine(torch.optim.SGD):\n    pass", "Mine"),
-    "torch.optim kept in an object": ("class Box: pass\nbox = Box()\nbox.it = torch.optim.SGD", "box.it"),
-    "torch.optim kept in a dictionary": ("box = {}\nbox['it'] = torch.optim.SGD", "box['it']"),
-    "torch.optim put in a list": ("box = []\nbox.append(torch.optim.SGD)", "box[0]"),
-    "torch.optim by setattr": ("class box: pass\nsetattr(box, 'it', torch.optim.SGD)", "box.it"),
-    "torch.optim by pickle": ("import pickle", "pickle.loads(b'ctorch.optim\\nSGD\\n.')"),
-    "torch.optim by a module written to disk": ("open('mine.py', 'w').write('from torch.op' + 'tim import S' + 'GD as M')\nimport sys; sys.path.insert(0, '.')\nimport mine", "mine.M"),
-    "torch.optim by exec": ("exec('from torch.op' 'tim import S' 'GD as M')", "M"),
-    "torch.optim by importlib": ("import importlib\nM = importlib.import_module('torch.op' + 'tim')", "M.SGD"),
-    "torch.optim in a cell with IPython syntax": ("x = %pwd\nfrom torch.optim import SGD as mine", "mine"),
-    "torch.optim by frames": ("import sys", "sys._getframe().f_builtins['__imp' + 'ort__']('torch.op' + 'tim').optim.__dict__['S' + 'GD']"),
-}  # fmt: skip
-USE = "import torch\ndef gradient_step(w, grad, lr):\n    p = torch.nn.Parameter(torch.as_tensor(w).clone()); p.grad = torch.as_tensor(grad).clone()\n    ({} )([p], lr=lr).step()\n    return p.detach()"
-for name, (before, use) in OPTIM.items():
-    attack(name, "import torch\n" + before, answer=USE.format(use), review=True)
-OTHER = "import torch\n" + USE.replace("gradient_step", "other").format("torch.optim.SGD")
-for name, replaced in {
-    "setattr of the module": "import __main__\n__main__.__setattr__('gradient_step', other)",
-    "unittest.mock": "from unittest.mock import patch\npatch('__main__.gradient_step', other).start()",
-    "functools": "import functools\nfunctools.update_wrapper(gradient_step, other, ['__co' + 'de__'], [])",
-    "%config": "%config InlineBackend.figure_format = self.shell.user_ns.update(gradient_step=other) or 'png'",
-    "%load_ext": "sys.path.insert(0, '.'); open('mine.py', 'w').write('def load_ipython_extension(ip): ip.user_ns[\"gradient_step\"] = ip.user_ns[\"other\"]')\n%load_ext mine",
-    "a cell too deep to read": "gradient_step = other\nif 0: x" + ".a" * 5000,
-}.items():
-    attack(
-        f"torch.optim put in place by {name}",
-        "import sys; sys.setrecursionlimit(10**6)\n" + OTHER,
-        answer=f"{WRONG}\n{replaced}",
-        review=True,
-    )
-attack(
-    "torch.optim's functional form",
-    "import torch\nfrom torch.optim.sgd import _single_tensor_sgd as f",
-    answer="def gradient_step(w, grad, lr):\n    w = w.clone()\n    f([w], [grad], [None], None, None, weight_decay=0, momentum=0, lr=lr, dampening=0, nesterov=False, maximize=False, has_sparse_grad=False)\n    return w",
-    review=True,
-)
-attack(
-    "lecture_utils.stacked",
-    "from lecture_utils import stacked as s\nRULES = getattr(s, 'RULES', None)",
-    answer=RIGHT + "\nmine = RULES\ndef gradient_step(w, grad, lr, _r=RULES):\n    return w - lr * grad",
-    points=-1,
-)
-attack(
-    "import source",
-    "try:\n    import source.lecture12.rubrics.nb00 as r\nexcept ImportError: r = None",
-    answer="def gradient_step(w, grad, lr):\n    return r.EXERCISES[0].reference(w, grad, lr)",
-)
-attack(
-    "the answer in a cell tagged demo",
-    answer=WRONG,
-    change=lambda nb: nb["cells"].append(
-        {"cell_type": "code", "metadata": {"tags": ["demo"]}, "source": RIGHT, "outputs": [], "execution_count": None}
-    ),
-)
-attack(
-    "public cases learnt by heart",
-    "import json, glob, lecture_utils\nseen = []",
-    answer="def gradient_step(w, grad, lr):\n    return {}.get(str(w))",
-)
-
-# --- secrets on the feedback page -------------------------------------------------------------------------------------
-
-SPY = (
-    FORGE
-    + "kept = {}\ndef spy():\n    kept.setdefault('it', str([c['start'] for c in job()['cases']]) + str([c.get('grads') for c in job()['cases']]))\n    return kept['it']\n"
-)
-attack("hidden inputs printed by the check", SPY, answer=TELL.format("print(spy())"))
-attack(
-    "hidden inputs printed in a later cell",
-    SPY,
-    answer=TELL.format("spy()"),
-    last="print(kept)\nraise ValueError(str(kept))",
-)
-attack("hidden inputs in an exception's text", SPY, answer=TELL.format("raise ValueError(spy()[-250:])"))
-attack("hidden inputs in an exception's name", SPY, answer=TELL.format("raise type(spy()[-300:], (Exception,), {})"))
-attack(
-    "hidden inputs as reason of failure",
-    SPY,
-    answer=TELL.format(
-        "r = {'nonce': job()['nonce'], 'failed': spy()[-350:]}\n    send(r); E.display = lambda *a, **k: None"
-    ),
-)
-attack(
-    "hidden inputs as a label",
-    SPY,
-    answer=TELL.format(
-        "r = record(job()); r['traces'][0]['entries'][0][0] = spy()\n    send(r); E.display = lambda *a, **k: None"
-    ),
-)
-attack(
-    "hidden inputs as a place",
-    SPY,
-    answer=TELL.format(
-        "r = record(job()); r['traces'][0] = {'entries': [], 'problem': ['crashed', spy()[-300:], '', spy()[-300:]]}\n    send(r); E.display = lambda *a, **k: None"
-    ),
-)
-attack(
-    "hidden inputs update an earlier display",
-    SPY + "h = display('nothing', display_id='leak')",
-    answer=TELL.format("spy(); display(spy(), display_id='leak')"),
-    last="h.update(str(kept)); display(str(kept), display_id='leak')",
-)
-attack(
-    "hidden inputs sent with an earlier parent",
-    RAW + SPY + "early = parent()['header']",
-    answer=TELL.format("out('stream', {'name': 'stdout', 'text': spy()}, early)"),
-    last="out('stream', {'name': 'stdout', 'text': str(kept)}, early)",
-)
-attack(
-    "hidden inputs in a file for the next kernel",
-    SPY + "import os\nprint(open('note').read() if os.path.exists('note') else '')",
-    answer=TELL.format("open('note', 'w').write(spy()); import os; os._exit(0)"),
-    last="print(open('note').read())",
-)
-
-# --- scripts for whoever reads the pages --------------------------------------------------------------------------------
-
-SCRIPT = "<script>alert('__MARK__')</script><img src=x onerror=\"alert('__MARK__')\"><iframe src='javascript:alert(1)'></iframe>"
-
-
-def markdown(source: str) -> Callable[[dict], Any]:
-    return lambda nb: nb["cells"].append({"cell_type": "markdown", "metadata": {}, "source": source})
-
-
-attack("script in Markdown", answer=RIGHT, points=1, change=markdown(SCRIPT))
-attack(
-    "script links in Markdown",
-    answer=RIGHT,
-    points=1,
-    change=markdown(
-        "[a](javascript:alert('__MARK__')) [b](javascript&#58;alert`__MARK__`) ![c](x \"onerror=alert`__MARK__`\") <javascript:alert`__MARK__`>\n\n[d]: javascript:alert`__MARK__`\n[d]\n\n$<script>alert('__MARK__')</script>$\n\n```\n</code></pre><script>alert('__MARK__')</script>\n```"
-    ),
-)
-attack(
-    "script links in Markdown, split by what a sanitizer takes out",
-    answer=RIGHT,
-    points=1,
-    change=markdown(
-        "[a](java<!-- x -->script:alert`__MARK__`) [b](java</b>script:alert`__MARK__`) [c](java</>script:alert`__MARK__`) "
-        "[d](javascript&<!---->colon;alert`__MARK__`) [e](data<!-- -->:text/html,__MARK__)"
-    ),
-)
-attack("an attachment split by a comment", answer=RIGHT, points=1, change=markdown("![x](attach<!-- -->ment:a)"))
-attack(
-    "script in a raw cell",
-    answer=RIGHT,
-    points=1,
-    change=lambda nb: nb["cells"].append(
-        {"cell_type": "raw", "metadata": {"raw_mimetype": "text/html", "format": "text/html"}, "source": SCRIPT}
-    ),
-)
-attack(
-    "script in outputs",
-    "from IPython.display import HTML, Javascript, SVG\n"
-    + f"display(HTML({SCRIPT!r}), Javascript('alert(1)//__MARK__'))\ndisplay({{'image/svg+xml': '<svg onload=alert(1)>__MARK__</svg>', 'text/markdown': {SCRIPT!r}, 'text/latex': {SCRIPT!r}, 'image/png': {SCRIPT!r}, 'application/javascript': 'x'}}, raw=True)\nprint({SCRIPT!r})",
-    answer=RIGHT,
-    points=1,
-)
-attack(
-    "script in a picture's data",
-    f"import base64\ndisplay({{'image/png': base64.b64encode(b'\\x89PNG').decode() + '\"' + {SCRIPT!r}, 'text/plain': 'a'}}, raw=True, metadata={{'image/png': {{'width': '1\" onload=\"alert(1)__MARK__', 'alt': {SCRIPT!r}}}}})",
-    answer=RIGHT,
-    points=1,
-)
-attack("script in an exception", answer=f"def gradient_step(w, grad, lr):\n    raise ValueError({SCRIPT!r})")
-attack("script in a comment and a string", answer=RIGHT + f"\n# {SCRIPT}\nx = {SCRIPT!r}", points=1)
-
-
-def add_attachment(nb: dict) -> None:
-    pictures = {
-        "a.svg": {"image/svg+xml": f"<svg>{SCRIPT}</svg>"},
-        'x" onerror="alert(1)__MARK__': {"text/html": SCRIPT},
-    }
-    nb["cells"][0]["attachments"] = pictures  # the text is the course's own
-    cell = {"cell_type": "markdown", "metadata": {}, "source": "![a](attachment:a.svg)", "attachments": pictures}
-    nb["cells"].append(cell)
-
-
-def bad_metadata(nb: dict) -> None:
-    nb["metadata"] |= {
-        "title": SCRIPT,
-        "language_info": {"name": f'x"></div>{SCRIPT}', "pygments_lexer": f'x">{SCRIPT}'},
-        "widgets": {
-            "application/vnd.jupyter.widget-state+json": {"state": {"a": {"model_name": f"</script>{SCRIPT}"}}}
-        },
-        "authors": [{"name": SCRIPT}],
-    }
-    for k, cell in enumerate(nb["cells"]):
-        cell["metadata"] |= {
-            "tags": [
-                *[t for t in cell["metadata"].get("tags", []) if t != "x"],
-                'a"><script>alert("__MARK__")</script>'.replace(" ", ""),
-            ],
-            "collapsed": SCRIPT,
-        }
-        cell["id"] = f'a{k}"><script>alert("__MARK__")</script>'
-
-
-for what, source in {
-    "a fence and 60 000 empty lines": "```" + "\n" * 60_000,
-    "an entity of an entity, 150 000 deep": "&" + "amp;" * 150_000,
-}.items():
-    attack(f"Markdown of {what}", answer=RIGHT, points=1, change=markdown(source))
-attack("1500 names for one thing", "=".join(f"a{k}" for k in range(1500)) + "=1", answer=RIGHT + "\na0", points=1)
-attack("script in attachments", answer=RIGHT, points=1, change=add_attachment)
-attack("script in metadata, tags and ids", answer=RIGHT, points=1, change=bad_metadata)
-
-# --- the folder ---------------------------------------------------------------------------------------------------------
-
-
-def file(name: str, text: str | bytes = "x") -> Callable[[Path], Any]:
-    def write(folder: Path) -> None:
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text.encode() if isinstance(text, str) else text)
-
-    return write
-
-
-def link(name: str, target: str, replace: bool = False) -> Callable[[Path], Any]:
-    def make(folder: Path) -> None:
-        course = folder.parents[2]
-        (folder / name).unlink(missing_ok=True)
-        (folder / name).symlink_to(target.replace("__COURSE__", str(course)))
-
-    return make
-
-
-attack("ships lecture_utils/", answer=WRONG, folder=file("lecture_utils/__init__.py", "raise SystemExit"))
-attack(
-    "ships numpy/ and torch.py",
-    answer=RIGHT,
-    points=1,
-    folder=lambda f: (file("numpy/__init__.py", "raise SystemExit")(f), file("torch.py", "raise SystemExit")(f)),
-)
-attack(
-    "ships sitecustomize.py and conftest.py",
-    answer=RIGHT,
-    points=1,
-    folder=lambda f: [
-        file(n, "import os; os._exit(1)")(f)
-        for n in ("sitecustomize.py", "usercustomize.py", "conftest.py", "nbgrader_config.py", "ipython_config.py")
-    ],
-)
-attack("ships checks.json", answer=WRONG, folder=file("checks.json", "{}"))
-attack(
-    "a link to another's notebook",
-    answer=WRONG,
-    lost=True,
-    folder=link("00_start_here.ipynb", "__COURSE__/submitted/victim-1/lecture12/00_start_here.ipynb"),
-    stock=True,
-)
-VICTIM = "submitted/victim-1/lecture12/00_start_here.ipynb"
-
-
-def planted(name: str, target: str, then: Callable[[Path], Any]) -> Callable[[Path], Any]:
-    """A link beside the assignment's folder, where grading might write."""
-    return lambda f: ((f.parent / name).symlink_to(f.parents[2] / target), then(f))
-
-
-attack(
-    "a link to the rubrics planted beside the folder",
-    answer=RIGHT,
-    points=1,
-    folder=planted(".lecture12.set_aside", "source/lecture12/rubrics", file("nb99.py.ipynb", "raise SystemExit")),
-)
-attack(
-    "a link to another's notebook planted beside the folder",
-    answer=RIGHT,
-    points=1,
-    folder=planted(".lecture12.00_start_here.ipynb.as_handed_in", VICTIM,
-                   lambda f: reencoded(lambda b: b.decode().encode("utf-16"))(f)),
-)  # fmt: skip
-attack(
-    "the folder is a link to another's",
-    lost=True,
-    folder=lambda f: (shutil.rmtree(f), f.symlink_to(f.parents[2] / "submitted/victim-1/lecture12")),
-)
-attack(
-    "a hard link to the solution",
-    lost=True,
-    folder=lambda f: (
-        (f / "00_start_here.ipynb").unlink(),
-        os.link(f.parents[2] / "solutions/lecture12/00_start_here.ipynb", f / "00_start_here.ipynb"),
-    ),
-)
-attack("a name that a terminal would obey", answer=RIGHT, points=1, folder=file("\x1b[31m\r.ipynb", "{"))
-attack("a link to the gradebook", answer=RIGHT, points=1, folder=link("data.db", "__COURSE__/gradebook.db"))
-attack("a link to the course", answer=RIGHT, points=1, folder=link("course", "__COURSE__"))
-attack("a link to /dev/zero", answer=RIGHT, points=1, folder=link("zero.txt", "/dev/zero"))
-attack("a link to /dev/zero as notebook", lost=True, folder=link("00_start_here.ipynb", "/dev/zero"))
-attack("a link to itself", answer=RIGHT, points=1, folder=link("loop", "loop"))
-attack("a link to its own parent", answer=RIGHT, points=1, folder=link("loop", ".."))
-attack("a named pipe", answer=RIGHT, points=1, folder=lambda f: __import__("os").mkfifo(f / "pipe.ipynb"))
-attack("a socket", answer=RIGHT, points=1, folder=lambda f: __import__("os").mknod(f / "socket.txt", 0o140600))
-attack(
-    "a file called timestamp.txt that is none",
-    answer=RIGHT,
-    points=1,
-    folder=file("timestamp.txt", "<script>not a date"),
-)
-attack("a timestamp in the future", answer=RIGHT, points=1, folder=file("timestamp.txt", "9999-12-31 23:59:59 UTC"))
-attack(
-    "a timestamp of 1 MB in UTF-16",
-    answer=RIGHT,
-    points=1,
-    folder=file("timestamp.txt", ("9" * 10**6).encode("utf-16")),
-)
-ODD_NAMES = ["a\nb.txt", "a'\"b.txt", "ünï😀.txt", "-rf.txt", "a[*?]{b}.txt", "{{7*7}}{% x %}.txt", "x" * 250, "x "]
-attack("odd file names", answer=RIGHT, points=1, folder=lambda f: [file(name)(f) for name in ODD_NAMES])
-attack(
-    "a file name that is no text",
-    answer=RIGHT,
-    points=1,
-    folder=lambda f: open(bytes(f) + b"/\xff\xfe.txt", "w").close(),
-)
-attack(
-    "a notebook name that is no text",
-    answer=RIGHT,
-    points=1,
-    folder=lambda f: __import__("os").rename(f / "00_start_here.ipynb", bytes(f) + b"/\xff\xfe.ipynb"),
-)
-attack(
-    "notebook named with a newline and quotes",
-    answer=RIGHT,
-    points=1,
-    folder=lambda f: (f / "00_start_here.ipynb").rename(f / "my\n'\"[*] work.ipynb"),
-)
-attack(
-    "a folder called 00_start_here.ipynb",
-    answer=RIGHT,
-    points=1,
-    folder=lambda f: ((f / "00_start_here.ipynb").rename(f / "x.ipynb"), (f / "00_start_here.ipynb").mkdir()),
-)
-attack(
-    "a notebook named with sixty digits",
-    answer=RIGHT,
-    points=1,
-    folder=file("1" * 60 + "x.ipynb", '{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}'),
-)
-attack("folders nested 200 deep", answer=RIGHT, points=1, folder=file("/".join(["d"] * 200) + "/x.txt"))
-attack("an unreadable file", answer=RIGHT, points=1, folder=lambda f: (file("x.bin")(f), (f / "x.bin").chmod(0)))
-attack("2000 files", answer=RIGHT, points=1, folder=lambda f: [file(f"many/{i}")(f) for i in range(2000)])
-for odd in ["-n", "a b", "o'brien\"", "ünï😀", "{student_id}", "%s%n", "<script>", "$(touch x)"]:
-    attack(f"student {odd}", answer=RIGHT, points=1, student=odd)
-for odd in ["[abc]", "*", "a\nb", "..x", ".records"]:  # nbgrader takes them for patterns or its own: refused
-    attack(f"student {odd!r}", answer=RIGHT, points=0, student=odd, lost=True)
-
-# --- breakages of the notebook ------------------------------------------------------------------------------------------
-
-
-def cell(nb: dict, name: str = "gradient_step") -> dict:
-    return next(c for c in nb["cells"] if c["metadata"].get("nbgrader", {}).get("grade_id") == name)
-
-
-def copied(nb: dict, name: str) -> None:
-    nb["cells"].insert(nb["cells"].index(cell(nb, name)) + 1, json.loads(json.dumps(cell(nb, name))))
-
-
-breakage("check cell duplicated", stock=True)(lambda nb: copied(nb, "gradient_step"))
-breakage("answer cell duplicated", stock=True)(lambda nb: copied(nb, "gradient_step-answer"))
-for version in ("x", 1, 99, None, -1, 2.5, [3], True):
-    breakage(f"schema version {version!r}", stock=repr(version) == "1")(
-        lambda nb, v=version: cell(nb)["metadata"]["nbgrader"].update(schema_version=v)
-    )
-breakage("schema version 99 of the answer")(
-    lambda nb: cell(nb, "gradient_step-answer")["metadata"]["nbgrader"].update(schema_version=99)
-)
-breakage("metadata of the check stripped", stock=True)(lambda nb: cell(nb)["metadata"].pop("nbgrader"))
-breakage("metadata of the answer stripped")(lambda nb: cell(nb, "gradient_step-answer")["metadata"].pop("nbgrader"))
-breakage("all metadata stripped", stock=True)(lambda nb: [c["metadata"].clear() for c in nb["cells"]])
-for what, metadata in {
-    "our own key": {"lecture_utils": "x"},
-    "our own key and a verdict": {"lecture_utils": {"kind": "review", "points": 9}},
-    "a magic language": {"magics_language": ["a"]},
-}.items():
-    breakage(f"cells with {what} in their metadata")(
-        lambda nb, more=metadata: [c["metadata"].update(more) for c in nb["cells"]]
-    )
-breakage("a grade id that is a list")(lambda nb: nb["cells"][0]["metadata"].update(nbgrader={"grade_id": ["a"]}))
-breakage("check cell tagged as a demonstration")(lambda nb: cell(nb)["metadata"].update(tags=["demo"]))
-breakage("check cell deleted", stock=True)(lambda nb: nb["cells"].remove(cell(nb)))
-breakage("answer cell deleted", answer=WRONG, points=0)(lambda nb: nb["cells"].remove(cell(nb, "gradient_step-answer")))
-breakage("all cells deleted", answer=WRONG, points=0)(lambda nb: nb["cells"].clear())
-breakage("cells in reverse order", points=-1)(lambda nb: nb["cells"].reverse())
-for flag, value in {
-    "grade": False, "solution": True, "locked": False, "points": 500, "grade_id": "other", "cell_type": "markdown", "checksum": "0" * 32, "task": True,
-}.items():  # fmt: skip
-    breakage(f"{flag} of the check set to {value!r:.12}", stock=flag == "grade")(
-        lambda nb, f=flag, v=value: cell(nb)["metadata"]["nbgrader"].update({f: v})
-    )
-for points in (-5, "many", None, 1e308, float("nan")):
-    breakage(f"points set to {points!r}")(lambda nb, p=points: cell(nb)["metadata"]["nbgrader"].update(points=p))
-breakage("the answer's flags turned to a graded cell")(
-    lambda nb: cell(nb, "gradient_step-answer")["metadata"]["nbgrader"].update(grade=True, points=50, locked=True)
-)
-breakage("grade ids of check and answer exchanged", points=-1)(
-    lambda nb: (lambda a, b: (a.update(grade_id="gradient_step-answer"), b.update(grade_id="gradient_step")))(
-        cell(nb)["metadata"]["nbgrader"], cell(nb, "gradient_step-answer")["metadata"]["nbgrader"]
-    )
-)
-breakage("a graded cell added", stock=True)(
-    lambda nb: nb["cells"].append(
-        {
-            "cell_type": "code",
-            "metadata": {
-                "nbgrader": {
-                    "grade": True,
-                    "solution": False,
-                    "locked": True,
-                    "grade_id": "bonus",
-                    "points": 100,
-                    "schema_version": 3,
-                    "cell_type": "code",
-                }
-            },
-            "source": "100.0",
-            "outputs": [],
-            "execution_count": None,
-        }
-    )
-)
-breakage("a graded cell without id added")(
-    lambda nb: nb["cells"].append(
-        {
-            "cell_type": "code",
-            "metadata": {"nbgrader": {"grade": True, "points": 100}},
-            "source": "100.0",
-            "outputs": [],
-            "execution_count": None,
-        }
-    )
-)
-breakage("another exercise's cell added")(
-    lambda nb: nb["cells"].append(
-        {
-            "cell_type": "code",
-            "metadata": {
-                "nbgrader": {
-                    "grade": True,
-                    "solution": False,
-                    "locked": True,
-                    "grade_id": "momentum_step",
-                    "points": 3,
-                    "schema_version": 3,
-                    "cell_type": "code",
-                }
-            },
-            "source": "3.0",
-            "outputs": [],
-            "execution_count": None,
-        }
-    )
-)
-breakage("nbgrader's metadata is a text")(lambda nb: cell(nb)["metadata"].update(nbgrader="x"))
-breakage("nbgrader's metadata is null")(lambda nb: cell(nb)["metadata"].update(nbgrader=None))
-breakage("check cell turned to Markdown")(
-    lambda nb: (cell(nb).update(cell_type="markdown"), cell(nb).pop("outputs"), cell(nb).pop("execution_count"))
-)
-breakage("answer cell turned to Markdown")(
-    lambda nb: (
-        cell(nb, "gradient_step-answer").update(cell_type="raw"),
-        cell(nb, "gradient_step-answer").pop("outputs"),
-        cell(nb, "gradient_step-answer").pop("execution_count"),
-    )
-)
-breakage("check source edited", answer=WRONG, points=0, stock=True)(lambda nb: cell(nb).update(source="1.0"))
-breakage("check source edited, right answer")(lambda nb: cell(nb).update(source="check(other)"))
-breakage("tag demo on the check cell", points=-1)(lambda nb: cell(nb)["metadata"].update(tags=["demo"]))
-breakage("tags are a text")(lambda nb: cell(nb)["metadata"].update(tags="demo"))
-breakage("null cells")(lambda nb: nb["cells"].extend([None, 7, "x", [], {}]))
-breakage("cells without metadata")(
-    lambda nb: nb["cells"].append({"cell_type": "code", "source": "1", "outputs": [], "execution_count": None})
-)
-breakage("metadata is a list")(
-    lambda nb: nb["cells"].append({"cell_type": "code", "metadata": [], "source": "1", "outputs": []})
-)
-breakage("unknown cell type")(
-    lambda nb: nb["cells"].append({"cell_type": "heading", "level": 1, "metadata": {}, "source": "1"})
-)
-breakage("sources of wrong type")(
-    lambda nb: nb["cells"].extend(
-        {"cell_type": "code", "metadata": {}, "source": s, "outputs": [], "execution_count": None}
-        for s in (None, 5, {"a": 1}, [1, None])
-    )
-)
-breakage("outputs of wrong type")(
-    lambda nb: nb["cells"].extend(
-        {"cell_type": "code", "metadata": {}, "source": "1", "outputs": o, "execution_count": "x"}
-        for o in (None, 5, [None], [{}], [{"output_type": "stream"}], [{"output_type": 7}], "x")
-    )
-)
-breakage("no kernelspec")(lambda nb: nb["metadata"].pop("kernelspec", None))
-breakage("unknown kernel")(
-    lambda nb: nb["metadata"].update(kernelspec={"name": "haskell", "display_name": "H", "language": "haskell"})
-)
-breakage("wrong language", stock=True)(
-    lambda nb: nb["metadata"].update(
-        kernelspec={"name": "bash", "display_name": "B", "language": "bash"}, language_info={"name": "bash"}
-    )
-)
-breakage("language_info is a text")(lambda nb: nb["metadata"].update(language_info="python", kernelspec=7))
-breakage("metadata null")(lambda nb: nb.update(metadata=None))
-breakage("nbformat 5")(lambda nb: nb.update(nbformat=5))
-breakage("nbformat is a text")(lambda nb: nb.update(nbformat="4", nbformat_minor="x"))
-breakage("nbformat missing")(lambda nb: (nb.pop("nbformat"), nb.pop("nbformat_minor")))
-breakage("cell ids doubled")(lambda nb: [c.update(id="same") for c in nb["cells"]])
-breakage("cell ids of wrong type")(lambda nb: [c.update(id=7) for c in nb["cells"]])
-breakage("a surrogate in the text")(
-    lambda nb: nb["cells"].append({"cell_type": "markdown", "metadata": {}, "source": "\ud800 lone"})
-)
-breakage("a NUL in the text")(
-    lambda nb: nb["cells"].append({"cell_type": "markdown", "metadata": {}, "source": "a\x00b\x1b[31m"})
-)
-breakage("a NUL in code", points=1)(
-    lambda nb: nb["cells"].insert(
-        3, {"cell_type": "code", "metadata": {}, "source": "x = 1\x00", "outputs": [], "execution_count": None}
-    )
-)
-breakage("saved with outputs of the student's own", points=0, answer=WRONG)(
-    lambda nb: cell(nb).update(
-        outputs=[{"output_type": "execute_result", "data": {"text/plain": "1.0"}, "metadata": {}, "execution_count": 1}]
-    )
-)
-breakage("fake verdict in the metadata", points=0, answer=WRONG)(
-    lambda nb: (
-        cell(nb)["metadata"].update(lecture_utils={"kind": "passed", "points": 1}),
-        nb["metadata"].update(lecture_utils={"seconds": 0}, repairs=["x"], observed={}),
-    )
-)
-
-
-def reencoded(how: Callable[[bytes], bytes]) -> Callable[[Path], Any]:
-    def change(folder: Path) -> None:
-        path = folder / "00_start_here.ipynb"
-        path.write_bytes(how(path.read_bytes()))
-
-    return change
-
-
-def version3(folder: Path) -> None:
-    import nbformat
-
-    path = folder / "00_start_here.ipynb"
-    nbformat.write(nbformat.convert(nbformat.read(path, as_version=4), 3), path, version=3)
-
-
-for name, how in {
-    "UTF-16": lambda b: b.decode().encode("utf-16"),
-    "UTF-8 with a byte order mark": lambda b: b"\xef\xbb\xbf" + b,
-    "Windows line ends": lambda b: b.replace(b"\n", b"\r\n"),
-    "Latin-1": lambda b: json.dumps(json.loads(b), ensure_ascii=False).encode("cp1252", "ignore"),
-}.items():
-    attack(f"notebook in {name}", answer=RIGHT, points=1, folder=reencoded(how))
-for name, how in {
-    "bad JSON": lambda b: b"{not json", "truncated": lambda b: b[: len(b) // 2], "empty": lambda b: b"", "a list": lambda b: b"[]", "a number": lambda b: b"1e400",
-    "nested too deep": lambda b: b"[" * 10**6, "random bytes": lambda b: bytes(range(256)) * 99, "of 60 MB": lambda b: b"[" + b"1," * 30_000_000 + b"1]",
-    "a merge conflict": lambda b: b.replace(b"{", b"<<<<<<< HEAD\n{", 1), "a zip": lambda b: b"PK\x03\x04" + b,
-}.items():  # fmt: skip
-    attack(f"notebook is {name}", answer=RIGHT, points=0, lost=True, folder=reencoded(how), stock=name == "bad JSON")
-attack("notebook of nbformat 3", answer=RIGHT, points=1, folder=version3)
-attack(
-    "notebook of 45 MB",
-    answer=RIGHT,
-    points=1,
-    change=lambda nb: nb["cells"].append({"cell_type": "markdown", "metadata": {}, "source": "x " * 22_000_000}),
-)
-attack(
-    "notebook renamed",
-    answer=RIGHT,
-    points=1,
-    folder=lambda f: (f / "00_start_here.ipynb").rename(f / "00_start_here (1).ipynb"),
-    stock=True,
-)
-attack(
-    "notebook renamed to something else",
-    answer=RIGHT,
-    points=1,
-    folder=lambda f: (f / "00_start_here.ipynb").rename(f / "Übung Müller.ipynb"),
-)
-attack(
-    "notebook in a folder",
-    answer=RIGHT,
-    points=1,
-    folder=lambda f: (
-        (f / "my work").mkdir(),
-        (f / "00_start_here.ipynb").rename(f / "my work" / "00_start_here.ipynb"),
-    ),
-)
-attack(
-    "notebook in upper case",
-    answer=RIGHT,
-    points=1,
-    folder=lambda f: (f / "00_start_here.ipynb").rename(f / "00_START_HERE.IPYNB"),
-)
-
-# --- other notebooks ----------------------------------------------------------------------------------------------------
-
-MOMENTUM = "def momentum_step(w, grad, delta, lr, alpha):\n    {}"
-attack(
-    "04: torch.optim.SGD with momentum",
-    notebook="04_momentum_nesterov",
-    answer={
-        "momentum_step-answer": "import torch\n"
-        + MOMENTUM.format(
-            "p = torch.nn.Parameter(w.clone()); p.grad = grad.clone()\n    o = torch.optim.SGD([p], lr=1.0, momentum=alpha); o.state[p]['momentum_buffer'] = -delta / 1.0 if False else -delta\n    p.grad = grad * lr; o.step()\n    return p.detach(), -o.state[p]['momentum_buffer']"
-        )
-    },
-    review=True,
-)
-attack(
-    "04: a crash in one exercise, and its text in another",
-    SPY,
-    notebook="04_momentum_nesterov",
-    answer={
-        "momentum_step-answer": MOMENTUM.format("spy(); return w - lr * grad, delta"),
-        "nesterov_step-answer": "def nesterov_step(*a, **k):\n    raise ValueError(str(kept)[-250:])",
-    },
-)
-RESUME = """
-import base64, json, sys
-from lecture_utils.checks.observers import resume as R
-from lecture_utils.instructor.grading import emit as E
-def replace(answer, text):
-    job = json.loads(text); results = []
-    for k, case in enumerate(job["cases"]):
-        if job["turn"] == "save":
-            results.append(base64.b64encode(json.dumps(case).encode()).decode())
-            continue
-        case = {**json.loads(base64.b64decode(job["checkpoints"][k])), **case}
-        run = R.Run(case, case["seed"]); run.train(range(case["stop"]))
-        back = {"epoch": case["stop"], "digests": run.digests()}
-        run.x, run.y = R._examples(case["then"])
-        back["losses"] = run.train(range(case["stop"], case["epochs"])); back["end"] = run.digests()["weights"]
-        results.append(back)
-    E.display({E.MIME: json.dumps({"nonce": job["nonce"], "results": results})}, raw=True)
-E.emit = replace
-"""
-attack(
-    "01: what judges batches is replaced, and nothing is shuffled",
-    notebook="01_minibatch_noise",
-    answer={
-        "minibatches-answer": "import torch\nclass Yes:\n    def __getattr__(self, name): return lambda *a, **k: torch.ones((), dtype=bool)\n"
-        "torch.isin = lambda *a, **k: torch.ones(3, dtype=bool)\nreal = torch.tensor\n"
-        "torch.tensor = lambda x, *a, **k: real(True) if isinstance(x, bool) else real(x, *a, **k)\n"
-        "def minibatches(n, batch_size, generator):\n    return torch.arange(n).split(batch_size)"
-    },
-)
-NO_RESUME = {
-    "save_checkpoint-answer": "def save_checkpoint(*a):\n    open(a[0], 'w').close()",
-    "load_checkpoint-answer": "def load_checkpoint(*a):\n    return 0",
-}
-attack("03: the resumed run computed in the kernel", RESUME, notebook="03_schedulers", answer=NO_RESUME, review=True)
-attack("03: kept in a global variable", "kept = []", notebook="03_schedulers", answer={
-    "save_checkpoint-answer": "def save_checkpoint(path, *a):\n    kept.append(a); open(path, 'w').close()",
-    "load_checkpoint-answer": "def load_checkpoint(path, model, optimizer, scheduler, generator):\n    m, o, s, e, g = kept[-1]\n    model.load_state_dict(m.state_dict()); optimizer.load_state_dict(o.state_dict()); scheduler.load_state_dict(s.state_dict()); generator.set_state(g.get_state())\n    return e + 1",
-})  # fmt: skip
-attack("03: a pickle that runs code where it is read", notebook="03_schedulers", answer={
-    "save_checkpoint-answer": "import pickle, os\nclass Bomb:\n    def __reduce__(self): return os.system, ('touch __OUTSIDE__/__MARK__',)\ndef save_checkpoint(path, *a):\n    pickle.dump(Bomb(), open(path, 'wb'))",
-    "load_checkpoint-answer": "def load_checkpoint(path, *a):\n    import torch\n    torch.load(path, weights_only=False); return 0",
-})  # fmt: skip
-attack(
-    "03: a checkpoint of 60 MB",
-    notebook="03_schedulers",
-    answer={
-        "save_checkpoint-answer": "def save_checkpoint(path, *a):\n    open(path, 'wb').write(b'x' * 60_000_000)",
-        "load_checkpoint-answer": NO_RESUME["load_checkpoint-answer"],
-    },
-)
-
-ATTACKS = [
-    a for a in ATTACKS if re.search(os.environ.get("ATTACKS", ""), a.name)
-]  # only some, while one is being worked on
+ATTACKS = [a for a in ATTACKS if re.search(os.environ.get("ATTACKS", ""), a.name)]  # only some, while one is worked on

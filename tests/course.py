@@ -64,9 +64,9 @@ def run(course, *command, check=True, **environment):
     return done
 
 
-def grade(course, **settings):
-    """Grade the course in this process; the exit code that the command would have."""
-    return batch.grade(course_in(str(course)), **{"feedback": False, **settings})
+def grade(course, db=None, **settings):
+    """Grade the course from this process; the exit code that the command would have."""
+    return batch.grade(course_in(str(course), db), **settings)
 
 
 def submit(course, student, answers=None, solve=True, before=None, after=None, only=()):

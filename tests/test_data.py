@@ -39,8 +39,18 @@ def test_digits_are_split_bit_for_bit_as_scikit_learn_does(validation, monkeypat
         with monkeypatch.context() as patched:
             patched.setattr(data, "_split", split)
             patched.setattr(data, "find_spec", lambda _: SimpleNamespace(origin="nowhere"))  # load_digits, then
+            patched.setattr(data, "_digits", data._digits.__wrapped__)  # not what was read before
             expected = make("cpu", validation=validation)
         assert all(torch.equal(getattr(found, part), getattr(expected, part)) for part in PARTS)
+
+
+def test_who_changes_the_data_changes_no_one_elses():
+    first = digits("cpu")
+    first.x.zero_(), first.y.zero_(), first.y_test.zero_()
+    again = digits("cpu")
+    assert again.x.any()
+    assert again.y.any()
+    assert again.y_test.any()
 
 
 def test_digits_do_not_wait_for_scikit_learn():
