@@ -1,7 +1,7 @@
 """A process that has imported everything already and forks kernels: ready in a fraction of a second, and sharing memory.
 
-It is started with an empty environment and talks over one socket that no other process can reach. Each request is a
-JSON object {connection_file, runtime, sandbox}; the answer is {pid} or {error}.
+It is started with an empty environment. Each request is a JSON object {connection_file, runtime, sandbox}; the answer,
+which comes from the new process itself, is {pid} or {error}. Kernels end with the process that asked for them.
 """
 
 from __future__ import annotations
@@ -9,45 +9,83 @@ from __future__ import annotations
 import gc
 import importlib
 import json
+import linecache
 import os
+import pkgutil
+import select
 import signal
 import socket
 import sys
 import tempfile
 from contextlib import suppress
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any, NoReturn
 
 from lecture_utils.instructor.grading import sandbox
 
 _IMPORTS = """
-    ipykernel.kernelapp IPython.core.ultratb matplotlib.font_manager matplotlib.pyplot matplotlib_inline.backend_inline
+    ipykernel.kernelapp ipykernel.debugger IPython.core.completerlib IPython.core.debugger IPython.core.oinspect
+    IPython.core.ultratb IPython.extensions.storemagic IPython.utils.wildcard tornado.platform.asyncio
+    encodings.ascii encodings.idna encodings.latin_1
+    matplotlib.font_manager matplotlib.pyplot matplotlib_inline.backend_inline
     torch torch._dynamo torch.func lecture_utils.instructor.grading.emit lecture_utils.explorer lecture_utils.stacked
 """.split()
 
 
-def serve(descriptor: int) -> None:
-    """Fork a kernel for each request, until the other end of the socket ``descriptor`` is closed."""
-    channel = socket.socket(fileno=descriptor)
+def serve(listener: socket.socket, life: socket.socket) -> None:
+    """Fork a kernel for each request of whoever connects, until the other end of ``life`` is closed."""
     _import_everything()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the grader, which then closes the socket
-    with suppress(BrokenPipeError, ConnectionResetError):  # the grader has ended
-        channel.send(b"ready")
-        while request := channel.recv(65536):
-            answer, reply = os.pipe()
-            if os.fork() == 0:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the grader, which then ends this process
+    kernels: dict[socket.socket, list[int]] = {}  # handles of those that each connection has asked for
+    while life not in (ready := select.select([life, listener, *kernels], [], [])[0]):
+        for channel in ready:
+            if channel is listener:
+                kernels[listener.accept()[0]] = []
+            elif request := _request(channel):
+                kernels[channel] = [handle for handle in kernels[channel] if not _has_ended(handle)]
+                kernels[channel].append(_fork(json.loads(request), channel, [listener, life, *kernels]))
+            else:  # who asked has ended
+                for handle in kernels.pop(channel):
+                    _end(handle)
                 channel.close()
-                os.close(answer)
-                _child(json.loads(request), reply)
-            os.close(reply)
-            with os.fdopen(answer, "rb") as pipe:
-                channel.send(pipe.read() or json.dumps({"error": "the kernel ended while it started"}).encode())
+
+
+def _request(channel: socket.socket) -> bytes:
+    try:
+        return channel.recv(65536)
+    except OSError:
+        return b""
+
+
+def _fork(request: dict[str, Any], channel: socket.socket, others: list[socket.socket]) -> int:
+    """A new guardian, which answers on ``channel``; a handle of it."""
+    if (pid := os.fork()) == 0:
+        for other in others:
+            if other is not channel:
+                other.close()
+        _child(request, channel.detach())
+    return os.pidfd_open(pid)
+
+
+def _has_ended(handle: int) -> bool:
+    if not select.select([handle], [], [], 0)[0]:
+        return False
+    os.close(handle)
+    return True
+
+
+def _end(handle: int) -> None:
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+    os.close(handle)
 
 
 def _import_everything() -> None:
     """What the notebooks import, and nothing that starts a thread or computes: that would break the children."""
     os.environ["MPLCONFIGDIR"] = tempfile.gettempdir()
+    sys.modules["debugpy"] = None  # a kernel would import its 100 modules
     for module in _IMPORTS:
         importlib.import_module(module)
     with suppress(ImportError, OSError, RuntimeError):  # only the sandbox needs libseccomp, and says so itself
@@ -59,11 +97,27 @@ def _import_everything() -> None:
     torch.set_num_threads(1)
     torch.optim.SGD([torch.zeros(1, requires_grad=True)])  # the first optimizer imports the rest of torch
     data.digits("cpu")  # read once, kept in its cache
+    _import_finished_rules()
+    linecache.clearcache()  # of the texts that decorators have read
     threads = len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else 1
     if threads > 1:
         raise RuntimeError(f"An import started {threads - 1} thread(s): forked kernels would hang.")
     gc.collect()
     gc.freeze()  # a collection in a child would touch, and so copy, all these objects
+
+
+def _import_finished_rules() -> None:
+    """In a kernel their files cannot be read."""
+    import torch
+
+    for module in pkgutil.walk_packages(torch.optim.__path__, "torch.optim."):
+        importlib.import_module(module.name)
+    if (package := find_spec("sklearn")) and package.origin:  # this one file without all that is around it
+        name = "sklearn.neural_network._stochastic_optimizers"
+        file = Path(package.origin).parent / "neural_network" / "_stochastic_optimizers.py"
+        if file.exists() and (spec := spec_from_file_location(name, file)) and spec.loader:
+            sys.modules[name] = module_from_spec(spec)
+            spec.loader.exec_module(sys.modules[name])
 
 
 def _child(request: dict[str, Any], reply: int) -> NoReturn:
@@ -82,6 +136,8 @@ def _child(request: dict[str, Any], reply: int) -> NoReturn:
         os.close(working)
         with os.fdopen(started, "rb") as pipe:
             error = pipe.read().decode()
+        if request["sandbox"] and not error:
+            sandbox.seal(Path(request["runtime"]))
         os.write(reply, json.dumps({"error": error} if error else {"pid": kernel}).encode())
         os.close(reply)
         os.waitpid(kernel, 0)
@@ -107,7 +163,6 @@ def _kernel(request: dict[str, Any], working: int) -> NoReturn:
         os.environ.update(own, OMP_NUM_THREADS="1", PATH="/usr/bin", LANG="C.UTF-8")
         tempfile.tempdir = None
         if request["sandbox"]:
-            sandbox.make_work_folder(runtime)
             sandbox.lock(runtime)
         else:
             os.chdir(work)
@@ -130,4 +185,4 @@ def _kernel(request: dict[str, Any], working: int) -> NoReturn:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]))
+    serve(*(socket.socket(fileno=int(number)) for number in sys.argv[1:]))

@@ -1,12 +1,14 @@
 """What student code may do while it is graded: compute. Linux only; every layer is the kernel's own.
 
 - namespaces: no network, no other process to see or to signal; with the first process all others end
+- a private root: Python and nothing else that could be named, read-only, so not even a time of access tells anything;
+  without the texts of the finished rules, which are imported before
 - a tmpfs of limited size as the only place to write, which vanishes with the namespace
-- Landlock: the Python environment can be read and nothing else, not even /proc
-- seccomp: no new process, no program, no socket, no debugging, nothing that changes the system; and what Landlock lets
-  pass: owners, rights and times of files
+- no capabilities; seccomp: no new process, no program, no socket, no debugging, no lock or watch that another could
+  notice, nothing that changes the system
 - limits on memory, processor time, file size and open files
 
+Landlock is not needed: what it would forbid has no name here, or lies on a mount that is read-only and stays so.
 It does not stop: using the processor until the time limit, threads, and reading the public package or environment.
 """
 
@@ -16,80 +18,92 @@ import ctypes
 import errno
 import os
 import signal
-import site
+import struct
 import subprocess
 import sys
 import tempfile
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 from lecture_utils.environment import ROOT
+from lecture_utils.instructor.grading.root import WORK, WORK_BYTES, SandboxError, call, change_root, seal, shown
 
-WORK = "work"  # the folder inside a kernel's runtime folder that student code works in
-MEMORY, FILES, WORK_BYTES, CPU_SECONDS = 2 * 2**30, 256, 64 * 2**20, 600
-WORK_FILES, THREADS = 4096, 512
+MEMORY, FILES, THREADS, CPU_SECONDS = 2 * 2**30, 256, 512, 600
 _NEWNS, _NEWUTS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET = (
     0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000,
 )  # fmt: skip
-_PRIVATE, _NOSUID_NODEV_NOEXEC, _CLONE_THREAD, _PDEATHSIG = 0x44000, 0xE, 0x10000, 1
+_CLONE_THREAD, _PDEATHSIG, _DROP_BOUND, _NO_NEW_PRIVILEGES = 0x10000, 1, 24, 38
 _DATAGRAMS = (2, 3)  # a unix socket of type SOCK_RAW is one of datagrams, too
-_DEVICES = ["/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"]
-_SYSTEM = ["/usr", "/lib", "/lib64", "/etc/localtime", "/etc/ld.so.cache", "/etc/mime.types"]
+_LOCKS = (5, 6, 7, 36, 37, 38, 1024, 1025, 1026)  # of fcntl: record locks, leases, and news of a folder
 _DENIED = """
     fork vfork execve execveat ptrace process_vm_readv process_vm_writev pidfd_open pidfd_getfd
     socket connect bind listen mount umount2 pivot_root chroot unshare setns
     fsopen fspick fsconfig fsmount move_mount open_tree open_tree_attr mount_setattr open_by_handle_at
-    chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utimes futimesat utimensat
-    setxattr lsetxattr fsetxattr setxattrat removexattr lremovexattr fremovexattr removexattrat
-    inotify_add_watch fanotify_init fanotify_mark
+    flock inotify_init inotify_init1 fanotify_init fanotify_mark
     bpf perf_event_open userfaultfd io_uring_setup add_key request_key keyctl
     memfd_create memfd_secret shmget msgget semget mq_open mknod mknodat
     init_module finit_module delete_module kexec_load kexec_file_load reboot swapon swapoff acct quotactl
     settimeofday clock_settime clock_adjtime adjtimex sethostname setdomainname iopl ioperm personality syslog
 """.split()
-
-
-class SandboxError(Exception):
-    """Why student code cannot be locked in on this machine."""
+# What forbids user namespaces on some machines: the value that does, and one that does not
+_SETTINGS = {
+    "kernel.apparmor_restrict_unprivileged_userns": ("1", "0"),
+    "kernel.unprivileged_userns_clone": ("0", "1"),
+    "user.max_user_namespaces": ("0", "10000"),
+}
+_REHEARSAL = "from lecture_utils.instructor.grading import sandbox; sandbox.rehearse()"
 
 
 @cache
 def why_not() -> str:
-    """Why there is no sandbox here, in one sentence; empty if there is one. Tried out in a process of its own."""
+    """Why there is no sandbox here, in a sentence or two; empty if there is one. Tried out in a process of its own."""
     if not sys.platform.startswith("linux"):
         return f"The sandbox needs Linux; this is {sys.platform}."
-    if inside := [p for p in _readable() if ROOT.is_relative_to(p)]:
+    if inside := [p for p in shown() if ROOT.is_relative_to(os.path.realpath(p))]:
         return f"The course lies in {inside[0]}, which student code must be able to read. Move it elsewhere."
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-P", "-c", "from lecture_utils.instructor.grading import sandbox; sandbox.rehearse()", folder]
+        command = [sys.executable, "-P", "-c", _REHEARSAL, folder]
         run = subprocess.run(command, capture_output=True, text=True, cwd="/", check=False)
     if run.returncode == 0:
         return ""
-    return f"The sandbox cannot be set up: {(run.stderr.strip().splitlines() or ['it fails without a word'])[-1]}"
+    reason = (run.stderr.strip().splitlines() or ["it fails without a word"])[-1]
+    return f"The sandbox cannot be set up: {reason.removeprefix('SandboxError: ')}{_what_to_allow()}"
+
+
+def _what_to_allow() -> str:
+    for name, (forbids, allows) in _SETTINGS.items():
+        file = Path("/proc/sys", name.replace(".", "/"))
+        if file.exists() and file.read_text().strip() == forbids:
+            return f". This machine forbids user namespaces; to allow them: sudo sysctl {name}={allows}"
+    return ""
 
 
 def rehearse() -> None:
     """All layers, once, in the folder that the command line names. Raises what the first missing one raises."""
     runtime = Path(sys.argv[-1])
     (runtime / WORK).mkdir()
-    enter_namespaces()
-    if (child := os.fork()) == 0:
-        try:
-            make_work_folder(runtime)
+    try:
+        _seccomp()  # looks for its library with programs that are not there afterwards
+        enter_namespaces()
+        if (child := os.fork()) == 0:
             lock(runtime)
             close_doors()
-        except BaseException as error:
-            print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
-            os._exit(1)
-        os._exit(0)
-    if os.waitpid(child, 0)[1]:
-        raise SystemExit(1)
+            if os.path.exists(__file__):
+                raise SandboxError("the files of the course can still be seen from inside")
+            os._exit(0)
+        if os.waitpid(child, 0)[1]:
+            os._exit(1)  # it has said why
+        seal(runtime)
+    except BaseException as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        os._exit(1)
 
 
 def enter_namespaces() -> None:
     """Leave the network and all other processes behind: from the next fork on. Raises ``SandboxError``."""
     uid, gid = os.getuid(), os.getgid()
-    _call("unshare", _NEWUSER | _NEWNS | _NEWUTS | _NEWIPC | _NEWPID | _NEWNET)
+    call("unshare", _NEWUSER | _NEWNS | _NEWUTS | _NEWIPC | _NEWPID | _NEWNET)
     for file, text in {"setgroups": "deny", "uid_map": f"{uid} {uid} 1", "gid_map": f"{gid} {gid} 1"}.items():
         try:
             Path("/proc/self", file).write_text(text)
@@ -99,29 +113,48 @@ def enter_namespaces() -> None:
 
 def die_with_parent() -> None:
     """The kernel kills this process when its parent ends, however that happens."""
-    _call("prctl", _PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-
-
-def make_work_folder(runtime: Path) -> None:
-    """Mount a small tmpfs for student code, seen by this namespace alone, and go there."""
-    _call("mount", b"none", b"/", None, _PRIVATE, None)
-    work = str(runtime / WORK).encode()
-    _call(
-        "mount",
-        b"tmpfs",
-        work,
-        b"tmpfs",
-        _NOSUID_NODEV_NOEXEC,
-        f"size={WORK_BYTES},nr_inodes={WORK_FILES},mode=700".encode(),
-    )
-    os.chdir(work)
+    call("prctl", _PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def lock(runtime: Path) -> None:
-    """Limits and Landlock, for this thread and all that it starts. Call it before any other thread is there."""
-    import resource  # here and not above: Windows has none, and reports can be written there
+    """Limits, root and rights of this thread and all that it starts. Call it before any other thread is there."""
+    _limit()  # reads /proc, which is gone after the next line
+    change_root(runtime)
+    _give_up_rights()
 
-    from landlock import FSAccess, Ruleset
+
+def close_doors() -> None:
+    """Seccomp, for all threads: call it when the kernel has made its sockets and before it runs student code."""
+    seccomp = _seccomp()
+    rules, forbidden = seccomp.SyscallFilter(seccomp.ALLOW), seccomp.ERRNO(errno.EPERM)
+    rules.set_attr(seccomp.Attr.CTL_TSYNC, 1)
+    rules.set_attr(seccomp.Attr.ACT_BADARCH, seccomp.KILL_PROCESS)  # calls of 32-bit programs have other numbers
+    for name in _DENIED:
+        try:
+            rules.add_rule(forbidden, name)
+        except (OSError, ValueError, RuntimeError):
+            continue  # this architecture has no such call
+    rules.add_rule(forbidden, "clone", seccomp.Arg(0, seccomp.MASKED_EQ, _CLONE_THREAD, 0))
+    # A pair of datagram sockets can send to any unix socket of the machine; who outlives the parent is never ended.
+    for kind in _DATAGRAMS:
+        rules.add_rule(forbidden, "socketpair", seccomp.Arg(1, seccomp.MASKED_EQ, 0xF, kind))
+    rules.add_rule(forbidden, "prctl", seccomp.Arg(0, seccomp.MASKED_EQ, 0xFFFFFFFF, _PDEATHSIG))
+    for command in _LOCKS:  # two kernels could talk by locks on a file that both can read
+        rules.add_rule(forbidden, "fcntl", seccomp.Arg(1, seccomp.MASKED_EQ, 0xFFFFFFFF, command))
+    rules.add_rule(seccomp.ERRNO(errno.ENOSYS), "clone3")  # its flags cannot be looked at: libc then uses clone
+    rules.load()
+
+
+def _seccomp() -> ModuleType:
+    try:
+        import pyseccomp  # only here: it cannot be imported where the C library is missing
+    except (OSError, RuntimeError) as error:
+        raise SandboxError(f"{error}. On Debian and Ubuntu: sudo apt install libseccomp2") from None
+    return pyseccomp
+
+
+def _limit() -> None:
+    import resource  # here and not above: Windows has none, and reports can be written there
 
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     for what, most in {
@@ -136,46 +169,12 @@ def lock(runtime: Path) -> None:
         hard = resource.getrlimit(what)[1]
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(what, (most, most))
-    rules = Ruleset()
-    files = FSAccess.READ_FILE | FSAccess.EXECUTE
-    rules.allow(*_readable(), rules=files | FSAccess.READ_DIR)
-    rules.allow(*(p for p in _SYSTEM if os.path.isfile(p)), rules=files)
-    rules.allow(*filter(os.path.exists, _DEVICES), rules=FSAccess.READ_FILE | FSAccess.WRITE_FILE)
-    rules.allow(runtime / WORK, rules=FSAccess.all() & ~(FSAccess.EXECUTE | FSAccess.MAKE_CHAR | FSAccess.MAKE_BLOCK))
-    rules.allow(runtime, rules=FSAccess.READ_FILE | FSAccess.MAKE_SOCK)  # the kernel's own sockets, not yet bound
-    rules.apply()
 
 
-def close_doors() -> None:
-    """Seccomp, for all threads: call it when the kernel has made its sockets and before it runs student code."""
-    import pyseccomp as seccomp
-
-    rules = seccomp.SyscallFilter(seccomp.ALLOW)
-    rules.set_attr(seccomp.Attr.CTL_TSYNC, 1)
-    rules.set_attr(seccomp.Attr.ACT_BADARCH, seccomp.KILL_PROCESS)  # calls of 32-bit programs have other numbers
-    for name in _DENIED:
-        try:
-            rules.add_rule(seccomp.ERRNO(errno.EPERM), name)
-        except (OSError, ValueError, RuntimeError):
-            continue  # this architecture has no such call
-    rules.add_rule(seccomp.ERRNO(errno.EPERM), "clone", seccomp.Arg(0, seccomp.MASKED_EQ, _CLONE_THREAD, 0))
-    # A pair of datagram sockets can send to any unix socket of the machine; who outlives the parent is never ended.
-    for kind in _DATAGRAMS:
-        rules.add_rule(seccomp.ERRNO(errno.EPERM), "socketpair", seccomp.Arg(1, seccomp.MASKED_EQ, 0xF, kind))
-    rules.add_rule(seccomp.ERRNO(errno.EPERM), "prctl", seccomp.Arg(0, seccomp.MASKED_EQ, 0xFFFFFFFF, _PDEATHSIG))
-    rules.add_rule(seccomp.ERRNO(errno.ENOSYS), "clone3")  # its flags cannot be looked at: libc then uses clone
-    rules.load()
-
-
-def _readable() -> list[Path]:
-    """The folders of the Python environment, and this package; what else is on sys.path unless the course is in it."""
-    environment = [*_SYSTEM, sys.prefix, sys.base_prefix, ROOT / "lecture_utils"]
-    more = [p for p in [*sys.path, site.getusersitepackages()] if p and not ROOT.is_relative_to(os.path.realpath(p))]
-    return sorted({Path(os.path.realpath(p)) for p in [*environment, *more] if os.path.isdir(p)})
-
-
-def _call(name: str, *arguments: object) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    values = [ctypes.c_ulong(a) if isinstance(a, int) else a for a in arguments]
-    if getattr(libc, name)(*values):
-        raise SandboxError(f"{name} is not allowed here: {os.strerror(ctypes.get_errno())}")
+def _give_up_rights() -> None:
+    """No capability even inside the namespaces, now or after starting a program."""
+    libc = ctypes.CDLL(None)
+    for capability in range(64):
+        libc.prctl(_DROP_BOUND, ctypes.c_ulong(capability), 0, 0, 0)  # fails for numbers that are none yet
+    call("prctl", _NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+    call("capset", struct.pack("Ii", 0x20080522, 0), bytes(24))
