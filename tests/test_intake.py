@@ -5,7 +5,10 @@ import hashlib
 import io
 import json
 import os
+import signal
+import socket
 import subprocess
+import sys
 import unicodedata
 import zipfile
 from pathlib import Path
@@ -72,12 +75,25 @@ def take(course, student, out):
     before = prints(course.submitted(student))
     found = intake.taken(course, student, out)
     assert prints(course.submitted(student)) == before
-    for name in found.notebooks:
-        nbformat.validate(nbformat.read(out / f"{name}.ipynb", as_version=4))
-    assert sorted(p.stem for p in out.glob("*.ipynb")) == sorted(found.notebooks)
+    check_written(course, found, out)
     assert len(found.notes) <= intake.NOTES + 1
     assert all(note.isprintable() and len(note) < 1000 for note in found.notes)
     return found
+
+
+def check_written(course, found, out):
+    """Notebooks are valid, and nothing but the kind and the text of cells is the student's."""
+    assert sorted(p.stem for p in out.glob("*.ipynb")) == sorted(found.notebooks)
+    for name in found.notebooks:
+        notebook = nbformat.read(out / f"{name}.ipynb", as_version=4)
+        nbformat.validate(notebook)
+        assert notebook.metadata.pop("lecture_utils").keys() == {"moved"}
+        assert notebook.metadata == course.released[name].metadata
+        own = [c for c in notebook.cells if "lecture_utils" in c.metadata]
+        assert all(c.metadata == {"lecture_utils": {"own": True}} and not c.get("outputs") for c in own)
+        others = {c.id: c.metadata for c in notebook.cells if "lecture_utils" not in c.metadata}
+        assert others == {c.id: c.metadata for c in course.released[name].cells}
+        assert len(notebook.cells) == len(own) + len(others)
 
 
 def answer(out, name=NAME):
@@ -322,6 +338,54 @@ def with_a_pipe(folder):
     os.mkfifo(folder / "pipe.ipynb")
 
 
+@folder_with(told="a device and no file: socket.ipynb")
+def with_a_socket(folder):
+    put(folder, FILE, written())
+    listening = socket.socket(socket.AF_UNIX)
+    back = os.getcwd()
+    os.chdir(folder)  # the path may be too long for a socket
+    listening.bind("socket.ipynb")
+    listening.close()
+    os.chdir(back)
+
+
+@folder_with(told="and 9 more")
+def with_odd_files_beside_it(folder):
+    put(folder, FILE, written())
+    for name in (
+        "a\nb.txt",
+        "a'\"b.txt",
+        "ünï😀.txt",
+        "-rf.txt",
+        "a[*?]{b}.txt",
+        "{{7*7}}{% x %}.txt",
+        "x" * 250,
+        "x ",
+    ):
+        put(folder, name, "x")
+    for name in (
+        "lecture_utils/__init__.py",
+        "torch.py",
+        "sitecustomize.py",
+        "conftest.py",
+        "nbgrader_config.py",
+        "checks.json",
+    ):
+        put(folder, name, "raise SystemExit")
+
+
+@folder_with()
+def with_links_planted_beside_the_folder(folder):
+    put(folder, FILE, written())
+    (folder.parent / ".lecture12.00_start_here.ipynb.as_handed_in").symlink_to(ROOT)
+
+
+@folder_with(told="none of the notebooks of this course: 1111")
+def with_sixty_digits_in_a_name(folder):
+    put(folder, FILE, written())
+    put(folder, "1" * 60 + "x.ipynb", '{"cells": []}')
+
+
 @folder_with(told="was taken for")
 def beside_a_folder_with_its_name(folder):
     (folder / FILE).mkdir()
@@ -375,7 +439,27 @@ def more(nb, *cells):
     return json.dumps(nb | {"cells": [*nb["cells"], *new]})
 
 
+def graded(points, name="bonus", **more):
+    """A cell that claims to have points."""
+    entry = {"grade": True, "solution": False, "locked": True, "points": points, "schema_version": 3, **more}
+    return {"cell_type": "code", "source": "100.0", "metadata": {"nbgrader": entry | {"grade_id": name}}}
+
+
+def with_metadata(nb, **metadata):
+    """The notebook with this in the metadata of all cells."""
+    return json.dumps(nb | {"cells": [c | {"metadata": c["metadata"] | metadata} for c in nb["cells"]]})
+
+
 READABLE = {
+    "graded cells added": lambda nb: more(nb, graded(100), graded(3, "momentum_step"), graded(float("nan")), graded("many", schema_version=[3])),
+    "nbgrader's metadata is a text": lambda nb: with_metadata(nb, nbgrader="x"),
+    "nbgrader's metadata is null": lambda nb: with_metadata(nb, nbgrader=None),
+    "tags are a text": lambda nb: with_metadata(nb, tags="demo"),
+    "our own key, and a magic language": lambda nb: with_metadata(nb, lecture_utils={"own": True, "points": 9}, magics_language=["a"]),
+    "verdicts in its metadata": lambda nb: json.dumps(nb | {"metadata": {"lecture_utils": {"results": [1]}, "widgets": 7}}),
+    "a kernel of another language": lambda nb: json.dumps(nb | {"metadata": {"kernelspec": {"name": "bash"}, "language_info": "x"}}),
+    "outputs of other types": lambda nb: more(nb, *({"cell_type": "code", "source": "1", "outputs": o} for o in (5, [None], [{}], "x"))),
+    "attachments": lambda nb: more(nb, {"cell_type": "markdown", "source": "![](attachment:a)", "attachments": {"a": {"text/html": "<script>"}}}),
     "UTF-16": lambda nb: json.dumps(nb).encode("utf-16"),
     "UTF-8 with a byte order mark": lambda nb: b"\xef\xbb\xbf" + json.dumps(nb).encode(),
     "cp1252": lambda nb: json.dumps(nb, ensure_ascii=False).encode("cp1252", "ignore"),
@@ -398,7 +482,7 @@ READABLE = {
     "540 kB of \\begin{a}": lambda nb: more(nb, {"cell_type": "markdown", "source": r"\begin{a}" * 60_000}),
     "300 kB of tags": lambda nb: more(nb, {"cell_type": "markdown", "source": "<b>&" * 75_000}),
     "3,000 cells": lambda nb: more(nb, *["print('x' * 199000)"] * 3000),
-    "150,000 false grade ids": lambda nb: more(nb, *[{"cell_type": "code", "source": "1", "metadata": {"nbgrader": {"grade_id": f"x{k}"}}} for k in range(150_000)]),
+    "50,000 false grade ids": lambda nb: more(nb, *[{"cell_type": "code", "source": "1", "metadata": {"nbgrader": {"grade_id": f"x{k}"}}} for k in range(50_000)]),
     "many definitions of the answer": lambda nb: more(nb, *["gradient_step = 1\nlr = 1\n" * 900] * 40),
     "many first lines of released cells": lambda nb: more(nb, *["import torch\n" * 3000] * 20),
     "many fences": lambda nb: more(nb, *[{"cell_type": "markdown", "source": "```\n" * 12_000}] * 20),
@@ -455,15 +539,15 @@ def test_a_notebook_that_cannot_be_read_is_told_by_its_name(course, tmp_path, wh
     assert not found.error
 
 
-def test_a_notebook_with_a_million_cells_harms_nobody(course, tmp_path):
+def test_a_notebook_with_500_000_cells_harms_nobody(course, tmp_path):
     cell = '{"cell_type": "code", "source": "1", "metadata": {}, "outputs": []},'
     text = json.dumps(notebook())
     hand_in(
         course,
-        "million",
-        lambda folder: put(folder, FILE, text.replace('"cells": [', '"cells": [' + cell * 1_000_000, 1)),
+        "500,000",
+        lambda folder: put(folder, FILE, text.replace('"cells": [', '"cells": [' + cell * 500_000, 1)),
     )
-    found = take(course, "million", tmp_path / "out")
+    found = take(course, "500,000", tmp_path / "out")
     assert found.notebooks == [NAME] or NAME in found.problems
 
 
@@ -498,8 +582,7 @@ def test_whatever_a_file_holds_nothing_is_raised_and_valid_notebooks_come_out(co
     out = tmp_path_factory.mktemp("out")
     found = intake.take_in(course, student, out)
     assert bool(found.notebooks) != bool(found.problems)
-    for name in found.notebooks:
-        nbformat.validate(nbformat.read(out / f"{name}.ipynb", as_version=4))
+    check_written(course, found, out)
 
 
 # --- the rest ----------------------------------------------------------------------------------------------------
@@ -589,6 +672,20 @@ def test_what_a_bounded_call_does_comes_back():
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
         bounded(divmod, 1, 0, seconds=5, memory=2**28)
     assert bounded(bytes, 10**7, seconds=5, memory=2**28) == bytes(10**7)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux ends a process with its parent")
+def test_a_bounded_call_ends_with_its_parent(tmp_path):
+    """Also when that is killed: then nobody is left to end it."""
+    code = "import os, time\nfrom lecture_utils.instructor.grading.bounded import bounded\n"
+    code += "def wait():\n    print(os.getpid(), flush=True)\n    time.sleep(600)\n"
+    code += "bounded(wait, seconds=600, memory=2**28)"
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    child = int(parent.stdout.readline())
+    os.kill(parent.pid, signal.SIGKILL)
+    assert parent.stdout.read() == ""  # the child held it open
+    assert not Path(f"/proc/{child}/cmdline").exists() or not Path(f"/proc/{child}/cmdline").read_bytes()
+    parent.wait()
 
 
 def refuse():

@@ -389,7 +389,7 @@ def _meant(known: dict[str, Released], candidate: Candidate) -> str:
     for name, count in votes.most_common(1):
         if count >= 0.3 * min(len(known[name].cells), max(len(candidate.cells), 4)):
             return name
-    stem = unicodedata.normalize("NFC", os.path.basename(candidate.path)).lower().split(".")[0]
+    stem = unicodedata.normalize("NFC", os.path.basename(candidate.path)[:255]).lower().split(".")[0]
     by_name = {name.lower(): name for name in known}
     stem = stem if stem in by_name else _ADDED_BY_COPYING.sub("", stem)
     half = next((name for name, answers in written.items() if 2 * len(answers) >= len(known[name].names)), "")

@@ -18,6 +18,7 @@ from nbformat import NotebookNode
 _DEFINED = re.compile(r"^(?:(?:async )?def|class)[ \t]+(\w+)|^(\w+)[ \t]*(?::[^=\n]+)?=(?!=)", re.MULTILINE)
 _FENCED = re.compile(r"^(?:```|~~~)[^\n]*\n(.*?)^(?:```|~~~)", re.DOTALL | re.MULTILINE)
 _CODE_BEGINS = re.compile(r"^(?:async def |def |class |import |from \w|@\w|\w+ *=[^=])", re.MULTILINE)
+_JOINED = 20_000  # characters: no function is longer
 _TELLING = 20  # characters of a line that stands in one cell and hardly in another
 
 
@@ -153,7 +154,7 @@ def _joined(cells: Iterable[GivenCell]) -> list[GivenCell]:
         source = cell.source.replace("\r\n", "\n").replace("\r", "\n")
         before = found[-1] if found else None
         goes_on = cell.kind == "code" and source.strip() and source.lstrip("\n")[0] in " \t"
-        if goes_on and before and before.kind == "code" and defined(before.source):
+        if goes_on and before and before.kind == "code" and defined(before.source) and len(before.source) < _JOINED:
             found[-1] = replace(before, source=f"{before.source.rstrip()}\n{source}")
         else:
             found.append(replace(cell, source=source))
@@ -163,9 +164,10 @@ def _joined(cells: Iterable[GivenCell]) -> list[GivenCell]:
 def _place(known: Released, cells: Iterable[GivenCell], moved: list[str]) -> Pieces:
     """Every cell as one piece, or as several where cells had been merged."""
     pieces: Pieces = []
+    cut: set[int] = set()
     for cell in cells:
         claimed = known.by_grade_id.get(cell.grade_id, known.by_id.get(cell.id))
-        parts = _cut(known, cell)
+        parts = _cut(known, cell, cut)
         if not parts and claimed is not None:  # emptied
             parts = [Piece(cell.kind, "", claimed)]
         if len(parts) > 1:
@@ -183,14 +185,17 @@ def _place(known: Released, cells: Iterable[GivenCell], moved: list[str]) -> Pie
     return pieces
 
 
-def _cut(known: Released, cell: GivenCell) -> Pieces:
-    """The cell, cut where whole released cells stand in it."""
+def _cut(known: Released, cell: GivenCell, cut: set[int]) -> Pieces:
+    """The cell, cut where whole released cells stand in it that were not ``cut`` out before."""
+    if key(cell.source) in known.by_key:
+        return [Piece(cell.kind, cell.source, known.by_key[key(cell.source)])]
     lines, parts, start, at = cell.source.split("\n"), [], 0, 0
     plain = [line.expandtabs(4).rstrip() for line in lines]
     while at < len(lines):
         for r in known.by_first_line.get(plain[at], ()):
             whole = known.keys[r].split("\n")
-            if plain[at : at + len(whole)] == whole:
+            if r not in cut and plain[at : at + len(whole)] == whole:
+                cut.add(r)
                 parts += [Piece(cell.kind, "\n".join(lines[start:at])), Piece(cell.kind, known.cells[r].source, r)]
                 start = at = at + len(whole)
                 break
