@@ -338,7 +338,7 @@ def answers_split_between_statements(nb):
         nb["cells"].insert(at, code(helper.strip()))
 
 
-@damage()
+@damage(told="its answer stood in two cells")
 def answers_split_inside_the_function(nb):
     for cell in answers(nb):
         head, _, tail = cell["source"].partition("\n")
@@ -387,6 +387,33 @@ def everything_turned_to_code(nb):
     bare(nb)
     for cell in nb["cells"]:
         cell["cell_type"] = "code"
+
+
+@damage()
+def cells_after_answers_are_indented(nb):
+    """Which runs in a notebook, and belongs to no function above."""
+    for cell in answers(nb):
+        nb["cells"].insert(nb["cells"].index(cell) + 1, code("    x = 1\n    print(x)"))
+
+
+@damage()
+def demonstrations_copied_and_changed(nb):
+    for cell in [c for c in nb["cells"] if "demo" in c["metadata"].get("tags", [])]:
+        nb["cells"].insert(nb["cells"].index(cell) + 1, code(cell["source"].replace("0.1", "0.2") + "\nx = 1"))
+
+
+@damage()
+def demonstrations_changed_and_ids_lost(nb):
+    bare(nb)
+    for cell in nb["cells"]:
+        if "figures.curve" in cell["source"]:
+            cell["source"] += "\nx = 1"
+
+
+@damage()
+def set_up_turned_to_markdown_with_a_word_before_it(nb):
+    cell = next(c for c in nb["cells"] if c["cell_type"] == "code")
+    cell |= {"cell_type": "markdown", "source": "The set-up:\n" + cell["source"]}
 
 
 @damage()
@@ -461,8 +488,11 @@ def damaged(name, change):
 
 def check_is_released(name, notebook):
     """Every cell of the course is there once, with its metadata, and fixed ones with their text."""
+    by_id = {}
+    for cell in notebook.cells:
+        by_id.setdefault(cell.id, []).append(cell)
     for r, cell in enumerate(RELEASED[name].cells):
-        found = [c for c in notebook.cells if c.id == cell.id]
+        found = by_id.get(cell.id, [])
         assert len(found) == 1, (cell.source[:80], len(found))
         assert found[0].metadata == cell.metadata
         assert found[0].cell_type == cell.cell_type
@@ -524,6 +554,24 @@ def test_a_solved_notebook_keeps_its_texts_and_nothing_is_told(name):
     assert [c.source for c in notebook.cells] == [c["source"] for c in SOLVED[name]["cells"]]
     assert moved == []
     assert answered(KNOWN[name], notebook) == len(KNOWN[name].names)
+
+
+def test_a_copied_demonstration_is_a_cell_of_its_own():
+    name = "04_momentum_nesterov"
+    notebook, moved = damaged(name, demonstrations_copied_and_changed)
+    assert moved == []
+    own = [c for c in notebook.cells if "lecture_utils" in c.metadata]
+    assert len(own) == sum("demo" in c.metadata.get("tags", []) for c in RELEASED[name].cells)
+
+
+def test_own_cells_stay_where_they_were_written():
+    name = "04_momentum_nesterov"
+    notebook, moved = damaged(name, notes_and_experiments_between)
+    written = [
+        text for k, cell in enumerate(SOLVED[name]["cells"]) for text in (cell["source"], f"x{k} = {k}", f"note {k}")
+    ]
+    assert [c.source for c in notebook.cells] == written
+    assert moved == []
 
 
 def test_nothing_handed_in_is_the_released_notebook():

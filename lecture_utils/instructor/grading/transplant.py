@@ -18,6 +18,8 @@ from nbformat import NotebookNode
 _DEFINED = re.compile(r"^(?:(?:async )?def|class)[ \t]+(\w+)|^(\w+)[ \t]*(?::[^=\n]+)?=(?!=)", re.MULTILINE)
 _FENCED = re.compile(r"^(?:```|~~~)[^\n]*\n(.*?)^(?:```|~~~)", re.DOTALL | re.MULTILINE)
 _CODE_BEGINS = re.compile(r"^(?:async def |def |class |import |from \w|@\w|\w+ *=[^=])", re.MULTILINE)
+_RETURNS = re.compile(r"^[ \t]+(return|yield)\b", re.MULTILINE)
+_UNFINISHED = (":", "(", "[", "{", ",", '"""', "'''")  # at the end of a cell
 _JOINED = 20_000  # characters: no function is longer
 _TELLING = 20  # characters of a line that stands in one cell and hardly in another
 
@@ -119,8 +121,8 @@ def transplant(released: NotebookNode | Released, cells: list[GivenCell]) -> tup
     """
     known = released if isinstance(released, Released) else Released(released)
     moved: list[str] = []
-    pieces = _place(known, _joined(cells), moved)
-    for step in (_one_of_each, _answers_elsewhere, _put_back, _words_below, _checks_below):
+    pieces = _place(known, _joined(known, cells, moved), moved)
+    for step in (_by_lines, _restored, _one_of_each, _answers_elsewhere, _put_back, _words_below, _checks_below):
         pieces = step(known, pieces, moved)
     notebook = NotebookNode({**known.notebook, "metadata": deepcopy(known.notebook.metadata)})
     notebook.cells = [_cell(known, piece, f"own-{k}") for k, piece in enumerate(pieces)]
@@ -147,15 +149,17 @@ def answered(known: Released, notebook: NotebookNode) -> int:
 # --- which released cells a student's cells are ------------------------------------------------------------------
 
 
-def _joined(cells: Iterable[GivenCell]) -> list[GivenCell]:
-    """A cell whose first line is indented cannot run alone: it was split from the one before."""
+def _joined(known: Released, cells: Iterable[GivenCell], moved: list[str]) -> list[GivenCell]:
+    """The cells; one that was split inside a function is whole again, as its second half cannot run alone."""
     found: list[GivenCell] = []
     for cell in cells:
         source = cell.source.replace("\r\n", "\n").replace("\r", "\n")
-        before = found[-1] if found else None
-        goes_on = cell.kind == "code" and source.strip() and source.lstrip("\n")[0] in " \t"
-        if goes_on and before and before.kind == "code" and defined(before.source) and len(before.source) < _JOINED:
+        before = found[-1] if found else cell
+        goes_on = _RETURNS.search(source) or before.source.rstrip().endswith(_UNFINISHED)
+        goes_on = goes_on and source.lstrip("\n").startswith((" ", "\t")) and before.kind == cell.kind == "code"
+        if goes_on and found and len(before.source) < _JOINED:
             found[-1] = replace(before, source=f"{before.source.rstrip()}\n{source}")
+            moved += [f"{known.exercise(r)}: its answer stood in two cells." for r in known.answers(before.source)]
         else:
             found.append(replace(cell, source=source))
     return found
@@ -177,11 +181,9 @@ def _place(known: Released, cells: Iterable[GivenCell], moved: list[str]) -> Pie
         if any(p.target == claimed for p in parts):
             claimed = None
         for part in parts:
-            if part.target is None:
-                part.target = _recognized(known, part, claimed)
-                claimed = None if part.target == claimed else claimed
-                pieces += _written_into_fixed(known, part, moved) if part.target in known.fixed else []
-            pieces.append(part)
+            if part.target is None and claimed is not None and _can_be(known, part, claimed):
+                part.target, claimed = claimed, None
+        pieces += parts
     return pieces
 
 
@@ -205,36 +207,42 @@ def _cut(known: Released, cell: GivenCell, cut: set[int]) -> Pieces:
     return [Piece(p.kind, p.source.strip("\n"), p.target) for p in parts if p.source.strip()]
 
 
-def _recognized(known: Released, piece: Piece, claimed: int | None) -> int | None:
-    """The released cell that a changed text is: what its id claims, if that can be, else what it shares lines with."""
-    _, code = _words_and_code(piece)
-    answers = known.answers(code)
-    if claimed is not None:
-        wrong_kind = known.cells[claimed].cell_type == "code" != piece.kind
-        of_another = answers and claimed not in answers and (claimed in known.fixed or known.names.get(claimed))
-        if not of_another and not (wrong_kind and answers):
-            return claimed
-    if answers:
-        return None
-    lines = {line for line in key(piece.source).split("\n") if line}
-    votes = Counter(known.by_line[line] for line in lines if line in known.by_line).most_common(1)
-    for best, _ in votes:
-        theirs = set(known.keys[best].split("\n")) - {""}
-        if 2 * len(lines & theirs) >= min(len(lines), len(theirs)):
-            return best
-    return None
+def _can_be(known: Released, piece: Piece, claimed: int) -> bool:
+    """Whether a changed text can be the released cell that its id tells."""
+    if known.cells[claimed].cell_type == "code" != piece.kind:
+        return False
+    answers = known.answers(piece.source)
+    return not answers or claimed in answers or not (claimed in known.fixed or known.names.get(claimed))
 
 
-def _written_into_fixed(known: Released, piece: Piece, moved: list[str]) -> Pieces:
-    """What a student wrote into a check or into the course's text, as a cell of its own."""
-    given = set(known.keys[piece.target].split("\n"))
-    lines = [line for line in piece.source.split("\n") if line.expandtabs(4).rstrip() not in given]
-    own = "\n".join(line for line in lines if not re.match(r"check(_answer)?\(", line)).strip("\n")
-    what = "its check" if (name := known.exercise(piece.target)) else "a text"
-    rest = "; what was written in it stands in a cell of its own" if own.strip() else ""
-    moved.append(f"{name or 'the course'}: {what} had been changed and stands as it was given out{rest}.")
-    kind = "code" if known.cells[piece.target].cell_type == "code" else piece.kind
-    return [Piece(kind, own)] if own.strip() else []
+def _by_lines(known: Released, pieces: Pieces, moved: list[str]) -> Pieces:
+    """Released cells that nobody claims are the texts that share half of their lines, or half of its own."""
+    there = {p.target for p in pieces}
+    for piece in [p for p in pieces if p.target is None and not known.answers(_words_and_code(p)[1])]:
+        lines = {line for line in key(piece.source).split("\n") if line}
+        shared = (known.by_line.get(line) for line in lines)
+        votes = Counter(r for r in shared if r is not None and r not in there)
+        for best, _ in votes.most_common(1):
+            theirs = set(known.keys[best].split("\n")) - {""}
+            if 2 * len(lines & theirs) >= min(len(lines), len(theirs)):
+                piece.target = best
+    return pieces
+
+
+def _restored(known: Released, pieces: Pieces, moved: list[str]) -> Pieces:
+    """What a student wrote into a check or into the course's text stands in a cell of its own above it."""
+    found: Pieces = []
+    for piece in pieces:
+        if piece.target in known.fixed and key(piece.source) not in ("", known.keys[piece.target]):
+            given = set(known.keys[piece.target].split("\n"))
+            lines = [line for line in piece.source.split("\n") if line.expandtabs(4).rstrip() not in given]
+            own = "\n".join(line for line in lines if not re.match(r"check(_answer)?\(", line)).strip("\n")
+            found += [Piece(piece.kind, own)] if own.strip() else []
+            what = f"{name}: its check" if (name := known.exercise(piece.target)) else "the course: a text"
+            rest = "; what was written in it stands in a cell of its own" if own.strip() else ""
+            moved.append(f"{what} had been changed and stands as it was given out{rest}.")
+        found.append(piece)
+    return found
 
 
 def _words_and_code(piece: Piece) -> tuple[str, str]:
