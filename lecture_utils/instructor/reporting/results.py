@@ -82,8 +82,13 @@ class Grade:
     waiting: bool
 
 
-def collect(course: Course, gradebook: Any, student: str | None = None) -> list[Submission]:
-    """Everybody who handed something in, or one ``student``, by id. Raises ``CourseError`` if nothing is graded."""
+def collect(
+    course: Course, gradebook: Any, student: str | None = None, told: dict[str, Any] | None = None
+) -> list[Submission]:
+    """Everybody who handed something in, or one ``student``, by id. Raises ``CourseError`` if nothing is graded.
+
+    ``told`` is what `grade` has to tell of the student, if it is not in its records yet.
+    """
     from nbgrader.api import MissingEntry, Student, SubmittedAssignment  # half a second, only if there is a gradebook
 
     try:
@@ -93,7 +98,7 @@ def collect(course: Course, gradebook: Any, student: str | None = None) -> list[
             f"Nothing is graded of {course.assignment!r}: python3 -m lecture_utils grade {course.assignment}"
         ) from None
     grades, comments = _grades(course, gradebook, student), _comments(course, gradebook, student)
-    records = _records(course, student)
+    records = {student: told} if student and told else _records(course, student)
     query = gradebook.db.query(SubmittedAssignment, Student).join(Student).join(SubmittedAssignment.assignment)
     query = query.filter_by(name=course.assignment)
     found = {}
