@@ -14,6 +14,8 @@ import math
 import unicodedata
 from typing import Any
 
+from IPython.display import display
+
 from lecture_utils.checks.explain import Verdict, failing
 from lecture_utils.checks.observers import observe
 from lecture_utils.checks.recorded import Recorded, find_exercise
@@ -231,8 +233,6 @@ def explanation(exercise: Recorded) -> str:
 
 def ask(name: str, student: str) -> None:
     """Show a question with the numbers that belong to ``student``."""
-    from IPython.display import display
-
     try:
         question = find_question(name).question
         if "texts" not in question:
