@@ -58,15 +58,9 @@ class Explorer(anywidget.AnyWidget):
         return f"{picture}<br><small>{escape('Run this cell to make the picture live.')}</small>"
 
 
-def explorer(
-    landscape: str = "ravine",
-    methods: Sequence[str] = ("sgd", "momentum", "nesterov"),
-    lr: float = 0.02,
-    alpha: float = 0.9,
-    beta: float = 0.99,
-    steps: int = 60,
-    start: Sequence[float] | None = None,
-) -> Explorer:
+def explorer(landscape: str = "ravine", methods: Sequence[str] = ("sgd", "momentum", "nesterov"), lr: float = 0.02,
+             alpha: float = 0.9, beta: float = 0.99, steps: int = 60, start: Sequence[float] | None = None,
+             ) -> Explorer:  # fmt: skip
     """An explorer with these settings; ``start`` defaults to the landscape's own.
 
     ``alpha`` is the momentum and Adam's β₁, ``beta`` the decay of RMSProp's mean square and Adam's β₂.

@@ -114,19 +114,8 @@ def to_html(fig: Figure) -> str:
 # --- curves ------------------------------------------------------------------------------------------------------
 
 
-def curve(
-    xs: Any,
-    ys: Any,
-    /,
-    *,
-    x: str = "",
-    y: str = "",
-    log: str = "",
-    alt: str = "",
-    ax: Axes | None = None,
-    label: str | None = None,
-    method: str | None = None,
-) -> Axes:
+def curve(xs: Any, ys: Any, /, *, x: str = "", y: str = "", log: str = "", alt: str = "", ax: Axes | None = None,
+          label: str | None = None, method: str | None = None) -> Axes:  # fmt: skip
     """One curve, or several as a dictionary {label: values}, labelled at their ends.
 
     ``log`` is "", "x", "y" or "xy"; ``method`` takes the look of one of ``METHODS``. Without ``ax`` a new figure is made,
@@ -224,19 +213,8 @@ def trajectories(landscape: Landscape, paths: dict[str, Any], /, *, alt: str = "
     return ax
 
 
-def heatmap(
-    xs: Any,
-    ys: Any,
-    z: Any,
-    /,
-    *,
-    x: str,
-    y: str,
-    z_label: str,
-    alt: str,
-    levels: Sequence[float] = (),
-    ax: Axes | None = None,
-) -> Axes:
+def heatmap(xs: Any, ys: Any, z: Any, /, *, x: str, y: str, z_label: str, alt: str, levels: Sequence[float] = (),
+            ax: Axes | None = None) -> Axes:  # fmt: skip
     """The values z (len(ys), len(xs)) as colour, with labelled contour lines at ``levels``."""
     ax = _axes(ax, alt, x=x, y=y)
     xs, ys, z = _array(xs), _array(ys), _array(z)
@@ -253,21 +231,10 @@ def arrow(ax: Axes, start: Any, end: Any, label: str, *, color: str, at: float =
           linestyle: str = "-") -> None:  # fmt: skip
     """A labelled vector from ``start`` to ``end`` (2 numbers each); the label sits at the share ``at`` of its way."""
     start, end = _array(start), _array(end)
-    ax.annotate(
-        "",
-        end,
-        start,
-        arrowprops={"arrowstyle": "-|>", "color": color, "lw": 2, "linestyle": linestyle, "shrinkA": 0, "shrinkB": 0},
-    )
-    ax.annotate(
-        label,
-        start + at * (end - start),
-        xytext=offset,
-        textcoords="offset points",
-        color=color,
-        ha="center",
-        va="center",
-    )
+    look = {"arrowstyle": "-|>", "color": color, "lw": 2, "linestyle": linestyle, "shrinkA": 0, "shrinkB": 0}
+    middle = {"color": color, "ha": "center", "va": "center"}
+    ax.annotate("", end, start, arrowprops=look)
+    ax.annotate(label, start + at * (end - start), xytext=offset, textcoords="offset points", **middle)
 
 
 # --- helpers -----------------------------------------------------------------------------------------------------
@@ -279,14 +246,9 @@ def _axes(ax: Axes | None, alt: str, x: str = "", y: str = "", log: str = "") ->
             raise ValueError("a new figure needs alt=…: one or two sentences on what it shows and what the finding is")
         fig, ax = plt.subplots()
         describe(fig, alt)
-    if x:
-        ax.set_xlabel(x)
-    if y:
-        ax.set_ylabel(y)
-    if "x" in log:
-        ax.set_xscale("log")
-    if "y" in log:
-        ax.set_yscale("log")
+    for direction, label in {"x": x, "y": y}.items():
+        told = {f"{direction}label": label} if label else {}
+        ax.set(**told, **{f"{direction}scale": "log"} if direction in log else {})
     return ax
 
 
@@ -305,6 +267,6 @@ def _look(ax: Axes, name: str | None, points: int) -> dict[str, Any]:
 
 
 def _array(values: Any) -> np.ndarray:
-    return (
-        values.detach().cpu().double().numpy() if isinstance(values, torch.Tensor) else np.asarray(values, dtype=float)
-    )
+    if isinstance(values, torch.Tensor):
+        values = values.detach().cpu().double().numpy()
+    return np.asarray(values, dtype=float)

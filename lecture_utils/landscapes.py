@@ -27,19 +27,14 @@ class Landscape:
     ylim: tuple[float, float]
 
 
-def _landscape(
-    name: str, f: Callable, grad: Callable, minimum: tuple, start: tuple, xlim: tuple, ylim: tuple
-) -> Landscape:
+def _landscape(name: str, f: Callable, grad: Callable, minimum: tuple, start: tuple, *limits: tuple) -> Landscape:
     """From formulas in x and y."""
-    return Landscape(
-        name,
-        lambda p: f(p[..., 0], p[..., 1]),
-        lambda p: torch.stack(torch.broadcast_tensors(*grad(p[..., 0], p[..., 1])), dim=-1),
-        minimum,
-        torch.tensor(start, dtype=torch.float64),
-        xlim,
-        ylim,
-    )
+
+    def gradient(p: Tensor) -> Tensor:
+        return torch.stack(torch.broadcast_tensors(*grad(p[..., 0], p[..., 1])), dim=-1)
+
+    begin = torch.tensor(start, dtype=torch.float64)
+    return Landscape(name, lambda p: f(p[..., 0], p[..., 1]), gradient, minimum, begin, *limits)
 
 
 # A valley with curvature 1 along its floor and 25 across: condition number 25.
@@ -47,22 +42,16 @@ RAVINE = _landscape(
     "ravine",
     lambda x, y: 0.5 * (x**2 + 25 * y**2),
     lambda x, y: (x, 25 * y),
-    (0.0, 0.0),
-    (-4.0, 1.0),
-    (-4.5, 1.5),
-    (-1.5, 1.5),
-)
+    (0.0, 0.0), (-4.0, 1.0), (-4.5, 1.5), (-1.5, 1.5),
+)  # fmt: skip
 
 # Rosenbrock (1960), "An automatic method for finding the greatest or least value of a function", The Computer Journal 3.
 ROSENBROCK = _landscape(
     "Rosenbrock",
     lambda x, y: (1 - x) ** 2 + 100 * (y - x**2) ** 2,
     lambda x, y: (-2 * (1 - x) - 400 * x * (y - x**2), 200 * (y - x**2)),
-    (1.0, 1.0),
-    (-1.2, 1.0),
-    (-1.8, 1.8),
-    (-0.8, 2.6),
-)
+    (1.0, 1.0), (-1.2, 1.0), (-1.8, 1.8), (-0.8, 2.6),
+)  # fmt: skip
 
 
 def _beale_terms(x: Tensor, y: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
@@ -78,33 +67,24 @@ BEALE = _landscape(
         sum(2 * t * dx for t, dx, _ in _beale_terms(x, y)),
         sum(2 * t * dy for t, _, dy in _beale_terms(x, y)),
     ),
-    (3.0, 0.5),
-    (1.0, 1.5),
-    (-0.5, 4.5),
-    (-1.5, 2.2),
-)
+    (3.0, 0.5), (1.0, 1.5), (-0.5, 4.5), (-1.5, 2.2),
+)  # fmt: skip
 
 # A shallow well near x = 0.96 and a deep one near x = −1.04; the minimum solves 4x³ − 4x + 0.3 = 0.
 TWO_WELLS = _landscape(
     "two wells",
     lambda x, y: (x**2 - 1) ** 2 + 0.3 * x + 0.5 * y**2,
     lambda x, y: (4 * x * (x**2 - 1) + 0.3, y),
-    (-1.0355792, 0.0),
-    (1.4, 0.8),
-    (-1.7, 1.7),
-    (-1.3, 1.3),
-)
+    (-1.0355792, 0.0), (1.4, 0.8), (-1.7, 1.7), (-1.3, 1.3),
+)  # fmt: skip
 
 # A saddle at the origin with a way out on either side; the minima lie at y = ±1.
 SADDLE = _landscape(
     "saddle",
     lambda x, y: 0.5 * x**2 - 0.5 * y**2 + 0.25 * y**4,
     lambda x, y: (x, y**3 - y),
-    (0.0, 1.0),
-    (-1.6, 0.001),
-    (-2.0, 2.0),
-    (-1.6, 1.6),
-)
+    (0.0, 1.0), (-1.6, 0.001), (-2.0, 2.0), (-1.6, 1.6),
+)  # fmt: skip
 
 LANDSCAPES = {land.name: land for land in (RAVINE, ROSENBROCK, BEALE, TWO_WELLS, SADDLE)}
 

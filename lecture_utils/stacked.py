@@ -69,21 +69,10 @@ STATES = {"sgd": (), "adam": (0.0, 0.0, 0)}  # of the others: (0.0,)
 WORTH_A_THREAD = 3e6  # multiplications per step, measured with two threads: at 1e6 slower than one, at 5e6 faster
 
 
-def sweep(
-    rule: str | Callable,
-    *,
-    lrs: Sequence[float],
-    seeds: Sequence[int],
-    data: Data,
-    epochs: int,
-    batch_size: int | Sequence[int] = 64,
-    hidden: int = 64,
-    l2: float = 0.0,
-    state: Sequence | None = None,
-    schedule: Callable[[int], float | Sequence[float]] | None = None,
-    progress: bool = False,
-    **hyper: Any,
-) -> Runs:
+def sweep(rule: str | Callable, *, lrs: Sequence[float], seeds: Sequence[int], data: Data, epochs: int,
+          batch_size: int | Sequence[int] = 64, hidden: int = 64, l2: float = 0.0, state: Sequence | None = None,
+          schedule: Callable[[int], float | Sequence[float]] | None = None, progress: bool = False, **hyper: Any,
+          ) -> Runs:  # fmt: skip
     """Train ``mlp(hidden, seed)`` on ``data`` for each learning rate and each seed.
 
     rule: "sgd", "momentum", "nesterov" (alpha=0.9), "rmsprop" (beta=0.99, eps=1e-8) or "adam" (beta1=0.9,

@@ -52,18 +52,9 @@ def shuffled(n: int, batch_size: int, generator: torch.Generator) -> Sequence[Te
     return torch.randperm(n, generator=generator, device=HOST).split(batch_size)
 
 
-def train(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    data: Data,
-    *,
-    epochs: int,
-    batch_size: int | Sequence[int] = 64,
-    seed: int = 0,
-    scheduler: Any = None,
-    per_step: bool = False,
-    progress: bool = False,
-) -> History:
+def train(model: nn.Module, optimizer: torch.optim.Optimizer, data: Data, *, epochs: int,
+          batch_size: int | Sequence[int] = 64, seed: int = 0, scheduler: Any = None, per_step: bool = False,
+          progress: bool = False) -> History:  # fmt: skip
     """Train ``model`` in place on the mean cross-entropy of ``data``.
 
     batch_size: one number, or one per epoch.   seed: of the order of the examples.
