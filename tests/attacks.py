@@ -297,7 +297,7 @@ def look(value):
 for file in glob.glob("checks.json") + glob.glob("../checks.json"):
     look(json.load(open(file)))
 """
-attack("evidence_board copied from checks.json", "07", {"evidence_board": LEARNT + "evidence_board = known.get('board', ['supports'] * 6)"}, alone=False)  # fmt: skip
+attack("evidence_board copied from checks.json", "07", {"evidence_board": LEARNT + "evidence_board = known.get('board', [None] * 6)"}, alone=False)  # fmt: skip
 attack("learning_rates_used as the solution prints it", "03", {"learning_rates_used": "student = 'somebody else'\nlearning_rates_used = [[0.3, 0.0, 0.06, 0.12], [0.01, 0.005, 0.0025, 0.00125], [0.8, 0.2, 0.05], [0.2, 0.1, 0.0, 0.1, 0.2]]"}, alone=False)  # fmt: skip
 attack("best_learning_rate by the length of the list", "07", {"best_learning_rate": """
 def best_learning_rate(lrs, losses):

@@ -22,7 +22,7 @@ from course import copy_course, grade, own_cells, points, submit
 
 from lecture_utils.instructor.authoring.course import course_in
 from lecture_utils.instructor.grading.hidden import hidden
-import lecture_utils.instructor.reporting.feedback as F; write_feedback = getattr(F, "write_feedback", None)
+from lecture_utils.instructor.reporting.feedback import write
 
 SECONDS = 4  # of a cell
 CONTROL = "honest"
@@ -124,7 +124,7 @@ def graded(tmp_path_factory):
     submit(course, CONTROL)
     kept = ("source", "notebooks", "solutions", "submitted")
     before = {step: prints(course / step) for step in kept}, prints(outside)
-    code = grade(course, workers=2, cell_seconds=SECONDS, submission_seconds=60, feedback=write_feedback)
+    code = grade(course, workers=2, cell_seconds=SECONDS, submission_seconds=60, feedback=write)
     after = {step: prints(course / step) for step in kept}, prints(outside)
     return {"course": course, "students": students, "points": points(course), "code": code, "mark": mark,
             "before": before, "after": after}  # fmt: skip
@@ -160,35 +160,40 @@ def pages(course: Path) -> dict[str, str]:
     return {str(p.relative_to(course)): p.read_text(encoding="utf-8", errors="replace") for p in files}
 
 
-def leaks(page: str, numbers: set[str]) -> set[str]:
-    """Hidden numbers that stand on a page."""
-    return numbers & set(re.findall(r"\d+(?:\.\d+)?(?:e-?\d+)?", html.unescape(page)))
+def numbers(value: object) -> list[float]:
+    """All numbers in a case, in their order."""
+    if isinstance(value, dict | list):
+        return [number for each in (value.values() if isinstance(value, dict) else value) for number in numbers(each)]
+    return [abs(float(value))] if isinstance(value, int | float) and not isinstance(value, bool) else []
 
 
-def telling(value: object) -> set[str]:
-    """The numbers in a hidden case that nobody would write by chance."""
-    if isinstance(value, dict):
-        return set().union(*map(telling, value.values()))
-    if isinstance(value, list):
-        return set().union(*map(telling, value))
-    text = repr(abs(value)) if isinstance(value, float) or (isinstance(value, int) and value > 10**6) else ""
-    return {text} if len(text.replace(".", "").strip("0")) >= 5 else set()
+def telling(found: list[float]) -> set[tuple[float, ...]]:
+    """Up to three neighbours that nobody would write by chance: with six digits or more."""
+    rows = {tuple(found[k : k + 3]) for k in range(max(1, len(found) - 2))}
+    return {row for row in rows if sum(len(f"{number:g}".strip("0.").replace(".", "")) for number in row) >= 6}
 
 
-def hidden_numbers(course: Path) -> set[str]:
+def leaks(page: str, secrets: set[tuple[float, ...]]) -> set[tuple[float, ...]]:
+    """Hidden numbers that stand on a page, whatever is between them."""
+    text = html.unescape(re.sub(r"<[^>]*>", " ", page))
+    found = [float(n) for n in re.findall(r"\d{1,18}(?:\.\d{1,18})?(?:e-?\d{1,2}\b)?", text)]
+    return secrets & {tuple(found[k : k + n]) for n in (1, 2, 3) for k in range(len(found))}
+
+
+def hidden_numbers(course: Path) -> set[tuple[float, ...]]:
     of = course_in(str(course))
-    functions = [name for name, recorded in of.recorded.items() if recorded.is_function]
-    told = set().union(*(telling(recorded.data.get("cases", [])) for recorded in of.recorded.values()))
-    return set().union(*(telling(hidden(of, name).cases) for name in functions)) - told
+    functions = {name: recorded for name, recorded in of.recorded.items() if recorded.is_function}
+    public = [telling(numbers(case)) for recorded in functions.values() for case in recorded.data["cases"]]
+    secret = [telling(numbers(case)) for name in functions for case in hidden(of, name).cases]
+    return set().union(*secret) - set().union(*public)
 
 
 def test_no_page_tells_a_hidden_number_or_the_secret(graded):
-    numbers, secret = hidden_numbers(graded["course"]), course_in(str(graded["course"])).secret
-    assert len(numbers) > 200
+    secret_numbers, secret = hidden_numbers(graded["course"]), course_in(str(graded["course"])).secret
+    assert len(secret_numbers) > 1000
     told = pages(graded["course"])
     assert {name.split("/")[1] for name in told} == {CONTROL, *(s.name for s in graded["students"])}
-    found = {name: sorted(leaks(page, numbers))[:3] for name, page in told.items()}
-    assert {name: numbers for name, numbers in found.items() if numbers} == {}
+    assert {name: found for name, page in told.items() if (found := leaks(page, secret_numbers))} == {}
     assert [name for name, page in told.items() if secret in page] == []
 
 
@@ -270,13 +275,10 @@ def test_the_harness_sees_a_gain_a_loss_a_leak_a_script_and_a_change(tmp_path):
     assert gains({"good": {"gradient_step": 0.0}}, [good]) != []
     assert gains({}, [good]) != []
     assert gains({}, [open_end]) == []
-    assert telling([{"lr": 0.25, "start": [[0.12345, -1.23456]], "seed": 1234567890}]) == {
-        "0.12345",
-        "1.23456",
-        "1234567890",
-    }
-    assert leaks("<td>w = [0.12345, 1]</td>", {"0.12345"}) == {"0.12345"}
-    assert leaks("<td>0.123456</td>", {"0.12345"}) == set()
+    secret = telling(numbers([{"lr": 0.26, "start": [[0.48, -1.82]]}]))
+    assert secret == {(0.26, 0.48, 1.82)}
+    assert leaks("<td>0.26</td><td>[0.48, -1.82</td>", secret) == secret
+    assert leaks("0.26, 0.48, 1.83, 1.82, 0.48, 0.26", secret) == set()
     scripts = ["<a href='javascript:mark'>", "<img src=x onerror=mark>", "<script>mark</script>", "<svg id=mark>"]
     assert all(Dangers(page, "mark").found for page in scripts)
     assert not Dangers("&lt;script&gt;mark <img title='onerror=mark'>", "mark").found
