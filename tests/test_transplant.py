@@ -564,6 +564,14 @@ def test_a_copied_demonstration_is_a_cell_of_its_own():
     assert len(own) == sum("demo" in c.metadata.get("tags", []) for c in RELEASED[name].cells)
 
 
+def test_a_check_that_is_called_again_stays_in_its_own_cell():
+    name = "04_momentum_nesterov"
+    again = "if True:\n    print(1)\ncheck(momentum_step)\nx = 1"
+    notebook, moved = damaged(name, lambda nb: nb["cells"].insert(5, code(again)))
+    assert again in [c.source for c in notebook.cells]
+    assert moved == []
+
+
 def test_own_cells_stay_where_they_were_written():
     name = "04_momentum_nesterov"
     notebook, moved = damaged(name, notes_and_experiments_between)

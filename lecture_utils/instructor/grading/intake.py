@@ -161,6 +161,8 @@ def walk(folder: Path) -> tuple[list[File], Unused]:
     found: list[File] = []
     unused: Unused = {}
     level, listed = [""], 0
+    if folder.is_symlink() or folder.parent.is_symlink():
+        return found, {"a link, which is not followed": [folder.name]}
     for _ in range(DEPTH + 1):
         names = []
         for inside in level:
@@ -263,6 +265,8 @@ class _Reader:
         self.left, self.more = ALL_BYTES, NOTEBOOKS
 
     def candidates(self, files: list[File]) -> list[Candidate]:
+        """Small files first: what is large is seldom a notebook, and uses up what may be read."""
+        files = sorted(files, key=lambda f: (f.size, f.path))
         return [c for f in files for c in self._in(f.path, f.size, partial(_opened, self.folder, f))]
 
     def _in(self, path: str, size: int, opened: Callable[[], IO[bytes]], inside: bool = False) -> list[Candidate]:

@@ -165,10 +165,10 @@ def _joined(known: Released, cells: Iterable[GivenCell], moved: list[str]) -> li
     return found
 
 
-def _place(known: Released, cells: Iterable[GivenCell], moved: list[str]) -> Pieces:
+def _place(known: Released, cells: list[GivenCell], moved: list[str]) -> Pieces:
     """Every cell as one piece, or as several where cells had been merged."""
     pieces: Pieces = []
-    cut: set[int] = set()
+    cut = {known.by_key.get(key(c.source)) for c in cells}
     for cell in cells:
         claimed = known.by_grade_id.get(cell.grade_id, known.by_id.get(cell.id))
         parts = _cut(known, cell, cut)
@@ -187,8 +187,8 @@ def _place(known: Released, cells: Iterable[GivenCell], moved: list[str]) -> Pie
     return pieces
 
 
-def _cut(known: Released, cell: GivenCell, cut: set[int]) -> Pieces:
-    """The cell, cut where whole released cells stand in it that were not ``cut`` out before."""
+def _cut(known: Released, cell: GivenCell, cut: set[int | None]) -> Pieces:
+    """The cell, cut where whole released cells stand in it that are no cells elsewhere, nor were ``cut`` out before."""
     if key(cell.source) in known.by_key:
         return [Piece(cell.kind, cell.source, known.by_key[key(cell.source)])]
     lines, parts, start, at = cell.source.split("\n"), [], 0, 0
