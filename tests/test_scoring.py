@@ -15,8 +15,9 @@ from lecture_utils.checks.observers import Steps
 from lecture_utils.checks.traces import Kind
 from lecture_utils.environment import ROOT, CourseError
 from lecture_utils.instructor.authoring.course import Course
-from lecture_utils.instructor.grading import emit, hidden, observe, score
-from lecture_utils.instructor.grading.observe import Observed, Running, Step
+from lecture_utils.instructor.grading import emit, hidden, score, steps
+from lecture_utils.instructor.grading.observe import Observed, Running
+from lecture_utils.instructor.grading.steps import Step
 
 FUNCTIONS = [e for e in EXERCISES.values() if e.draw is not None]
 IN_ONE_PROCESS = [e for e in FUNCTIONS if not e.observer.slow]
@@ -35,7 +36,7 @@ def course(tmp_path_factory):
     return ONCE[0]
 
 
-def steps(name):
+def both(name):
     return Step("public", 0, f"{name}@0"), Step("hidden", 0, f"{name}@0")
 
 
@@ -44,11 +45,11 @@ def observed(course, name, answer, monkeypatch):
     sent = []
     monkeypatch.setattr(emit, "display", lambda data, raw: sent.append(json.loads(data[emit.MIME])))
     running = Running(course)
-    for step, ask in zip(steps(name), (lambda job: emit.emit(lambda: answer, job), emit.emit_again), strict=True):
-        ask(json.dumps({**observe._job(course, step), "nonce": "1"}))
+    for step, ask in zip(both(name), (lambda job: emit.emit(lambda: answer, job), emit.emit_again), strict=True):
+        ask(json.dumps({**steps.job_of(course, step), "nonce": "1"}))
         running.records[step] = sent.pop()
         if "files" in running.records[step]:
-            emit.load(json.dumps({**observe._loading(running, step), "nonce": "1"}))
+            emit.load(json.dumps({**steps.loading_job(course, running.records, step), "nonce": "1"}))
             running.records[step]["loaded"] = sent.pop()
     return Observed(*running.records.values())
 
@@ -99,19 +100,19 @@ def test_a_rubric_that_has_changed_since_build_is_seen(tmp_path):
 
 def test_the_kernel_is_told_inputs_and_no_results(course):
     for exercise in FUNCTIONS:
-        for step in steps(exercise.name):
-            told = observe._job(course, step)
+        for step in both(exercise.name):
+            told = steps.job_of(course, step)
             assert set(told) == {"check", "observer", "cases"}
             assert all("then" not in case for case in told["cases"])
     for name in EXERCISES.keys() - {e.name for e in FUNCTIONS}:
-        assert set(observe._job(course, steps(name)[0])) == {"check"}
+        assert set(steps.job_of(course, both(name)[0])) == {"check"}
 
 
 def test_who_loads_does_not_know_what_was_there_before(course):
-    public, _ = steps("save_checkpoint")
+    public, _ = both("save_checkpoint")
     running = Running(course)
     running.records[public] = {"traces": [{"entries": []}] * 2, "files": ["a", "b"], "packed": ""}
-    told = observe._loading(running, public)
+    told = steps.loading_job(course, running.records, public)
     assert told["files"] == ["a", "b"]
     assert all("seed" not in case and "then" in case for case in told["cases"])
 
@@ -119,7 +120,7 @@ def test_who_loads_does_not_know_what_was_there_before(course):
 def test_an_own_rule_is_tried_where_finished_ones_are_gone(course):
     of = {number: {e.name for e in FUNCTIONS if e.notebook.startswith(number)} for number in ("00", "03", "06", "07")}
     gone = {
-        number: observe._withheld([Step("hidden", 0, f"{name}@0") for name in names], course)
+        number: steps.withheld_in([Step("hidden", 0, f"{name}@0") for name in names], course)
         for number, names in of.items()
     }
     assert gone == {"00": ["rules"], "03": ["schedules"], "06": ["rules"], "07": []}
@@ -206,7 +207,7 @@ def test_a_check_is_tried_in_its_place_and_after_the_last_definition_of_its_name
     given = notebook(
         "def adam_step(): ...", "check(adam_step)", "adam_step = 3", "print(1)", "def adam_step():\n    pass", "x"
     )
-    told = [(s.what, s.cell, s.check) for s in observe._steps(given, course)]
+    told = [(s.what, s.cell, s.check) for s in steps.steps_of(given, course)]
     cells = [("cell", i, "") for i in (0, 2, 3, 4, 5)]
     first, last = ("public", 1, "adam_step@1"), ("public", 1, "adam_step@4")
     hidden_ones = [("hidden", *first[1:]), ("hidden", *last[1:])]

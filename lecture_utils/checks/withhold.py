@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache, lru_cache
 from types import CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
@@ -51,7 +51,7 @@ def withhold(*what: str) -> tuple[list[tuple[FunctionType, CodeType]], Any]:
     operators = torch._C._dispatch_library("IMPL", "aten", "", __file__, 0)
     with _unwarned():
         for name in _operators() if RULES in what else ():
-            operators.impl(name, "CPU", _refuse)
+            operators.impl(name, "CPU", _refuse_operator)
     return kept, operators
 
 
@@ -110,18 +110,19 @@ def _refusal(name: str, free: int) -> CodeType:
     """Code that raises, for a function with so many variables of its surroundings: Python wants the number to be equal."""
     names = [f"_{k}" for k in range(free)]
     lines = ["def around():", *(f"    {n} = None" for n in names), "    def refuse(*args, **kwargs):"]
-    lines += [f"        ({n})" for n in names]
-    lines += [
-        f"        from {__name__} import Withheld, SENTENCE",
-        f"        raise Withheld(SENTENCE.format({name!r}))",
-    ]
+    lines += [f"        from {__name__} import refuse", f"        refuse({name!r})"]
+    lines += [f"        ({n})" for n in names]  # never reached
     space: dict[str, Any] = {}
-    exec("\n".join([*lines, "    return refuse"]), space)
+    exec(compile("\n".join([*lines, "    return refuse"]), __file__, "exec"), space)
     return space["around"]().__code__.replace(co_name=name.rpartition(".")[2])
 
 
-def _refuse(*_: Any, **__: Any) -> None:
-    raise Withheld(SENTENCE.format("An operator of torch.optim"))
+def refuse(name: str) -> NoReturn:
+    raise Withheld(SENTENCE.format(name))
+
+
+def _refuse_operator(*_: Any, **__: Any) -> NoReturn:
+    refuse("An operator of torch.optim")
 
 
 @cache

@@ -6,10 +6,8 @@ all have run, the hidden cases follow. What is finished in torch.optim is out of
 
 from __future__ import annotations
 
-import ast
 import base64
 import json
-import re
 import secrets
 import sys
 import time
@@ -25,16 +23,14 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 from nbgrader.preprocessors import Execute
-from nbgrader.utils import is_grade, is_locked
 from traitlets import Bool, Integer, Unicode
 
-from lecture_utils.checks.observers import to_json
 from lecture_utils.checks.traces import Kind
 from lecture_utils.instructor.authoring.course import Course, course_in
 from lecture_utils.instructor.grading import sandbox
-from lecture_utils.instructor.grading.hidden import hidden
 from lecture_utils.instructor.grading.kernels import GradingKernelManager, UnlockedKernelManager
 from lecture_utils.instructor.grading.results import METADATA
+from lecture_utils.instructor.grading.steps import Records, Step, given_to, job_of, loading_job, steps_of, withheld_in
 
 EMIT = "lecture_utils.instructor.grading.emit"  # what runs in the kernel, and nowhere else
 MIME = "application/vnd.lecture-utils.observed+json"  # of what it displays
@@ -47,22 +43,6 @@ RECORD_BYTES, CELL_BYTES, NOTEBOOK_BYTES = (
 )  # of output kept: of a check, a cell, all cells
 OWN_SHARE = 0.5  # of the time of a submission, for cells that a student has added
 _OUTPUT = {"stream", "display_data", "execute_result", "error"}
-
-
-@dataclass(frozen=True)
-class Step:
-    """One thing to run: a ``cell`` as it is, or a check's function on its "public" or "hidden" cases.
-
-    ``check`` is the exercise and the cell after which its function was taken: a later definition makes another one.
-    """
-
-    what: str
-    cell: int
-    check: str = ""
-
-    @property
-    def name(self) -> str:
-        return self.check.partition("@")[0]
 
 
 @dataclass
@@ -78,7 +58,7 @@ class Running:
     """One notebook at work: what was recorded so far, by step, and what to tell of it."""
 
     course: Course
-    records: dict[Step, dict[str, Any]] = field(default_factory=dict)
+    records: Records = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     deaths: Counter = field(default_factory=Counter)
     at: Step | None = None  # at work when the kernel ended
@@ -121,7 +101,7 @@ class Observe(Execute):
         self._own_seconds = OWN_SHARE * (self._deadline - start)
         self._left = NOTEBOOK_BYTES
         running = Running(course_in(self.config.CourseDirectory.root, names["db_url"], names["assignment"]))
-        steps = _steps(nb, running.course)
+        steps = steps_of(nb, running.course)
         self._run(nb, steps, running)
         self._load_all(steps, running)
         _keep_only_plain_output(nb)
@@ -150,7 +130,7 @@ class Observe(Execute):
         running.notes.append("the kernel ended again and again; the rest was not run")
 
     def _run_once(self, nb: NotebookNode, steps: list[Step], running: Running) -> None:
-        with self._kernel(nb, _withheld(steps, running.course)):
+        with self._kernel(nb, withheld_in(steps, running.course)):
             for step in steps:
                 if time.monotonic() > self._deadline:
                     running.notes.append(
@@ -197,11 +177,11 @@ class Observe(Execute):
         if step.what == "hidden":
             seen = running.records.get(Step("public", step.cell, step.check), {})
             if step not in running.records and "traces" in seen:
-                running.records[step] = self._ask("emit_again", job=_job(running.course, step))
+                running.records[step] = self._ask("emit_again", job=job_of(running.course, step))
             return
         again = step in running.records
-        job = _job(running.course, step)
-        record = self._ask("emit", f"lambda: ({_given(check)},)", job={**job, "cases": []} if again else job)
+        job = job_of(running.course, step)
+        record = self._ask("emit", f"lambda: ({given_to(check)},)", job={**job, "cases": []} if again else job)
         if not again:
             running.records[step] = record
 
@@ -209,7 +189,7 @@ class Observe(Execute):
         """The second half of what saves and loads, in a kernel that knows nothing of the first."""
         for step in steps:
             record = running.records.get(step, {})
-            job = _loading(running, step) if isinstance(record.get("files"), list) else None
+            job = loading_job(running.course, running.records, step) if isinstance(record.get("files"), list) else None
             if job is None:
                 continue
             finished = list(running.course.recorded[step.name].observer.withholds)
@@ -246,87 +226,10 @@ class Observe(Execute):
         return super().process_message({**msg, "content": content}, cell, cell_index)
 
 
-# --- what is to be done -----------------------------------------------------------------------------------------
-
-
-def check_cells(nb: NotebookNode) -> dict[int, str]:
-    """The locked, automatically graded cells: grade ids by position."""
-    cells = enumerate(nb.cells)
-    return {i: c.metadata.nbgrader.grade_id for i, c in cells if c.cell_type == "code" and is_grade(c) and is_locked(c)}
-
-
-def _steps(nb: NotebookNode, course: Course) -> list[Step]:
-    """Cells and checks in their order; a check again after the last cell that gives one of its names a new meaning."""
-    checks = {i: name for i, name in check_cells(nb).items() if name in course.recorded}
-    due: dict[int, list[Step]] = {}
-    for i, name in checks.items():
-        for place in sorted({i, _last_definition(nb, i)}):
-            due.setdefault(place, []).append(Step("public", i, f"{name}@{place}"))
-    steps = []
-    for i, cell in enumerate(nb.cells):
-        if cell.cell_type == "code" and not (is_grade(cell) and is_locked(cell)):
-            steps.append(Step("cell", i))
-        steps += due.get(i, [])
-    hidden_too = [s for found in due.values() for s in found if course.recorded[s.name].is_function]
-    return steps + [Step("hidden", s.cell, s.check) for s in hidden_too]
-
-
-def _last_definition(nb: NotebookNode, check: int) -> int:
-    """The last cell that defines what a check is given, if that comes after the check; else the check's own place."""
-    names = "|".join(map(re.escape, re.findall(r"\w+", _given(nb.cells[check].source)))) or "(?!)"
-    defines = re.compile(rf"^(?:def|class)\s+(?:{names})\b|^(?:{names})\s*=[^=]", re.MULTILINE)
-    later = range(len(nb.cells) - 1, check, -1)
-    return next((i for i in later if nb.cells[i].cell_type == "code" and defines.search(nb.cells[i].source)), check)
-
-
-def _given(source: str) -> str:
-    """``a, b`` of ``check(a, b)`` or ``check_answer("name", a, b)``, which is the course's own text."""
-    calls = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Call)]
-    call = next(c for c in calls if ast.unparse(c.func).startswith("check"))
-    return ", ".join(ast.unparse(a) for a in call.args if not isinstance(a, ast.Constant))
-
-
-def _withheld(steps: list[Step], course: Course) -> list[str]:
-    """What is finished and must not be there: unless another exercise of the notebook is to use it."""
-    observers = [course.recorded[s.name].observer for s in steps if s.what == "hidden"]
-    needed = {what for observer in observers for what in observer.needs}
-    return sorted({what for observer in observers for what in observer.withholds} - needed)
-
-
-def _job(course: Course, step: Step) -> dict[str, Any]:
-    """What the kernel is told: how to observe and on which inputs. Of a question only whose it is."""
-    recorded = course.recorded[step.name]
-    if not recorded.is_function:
-        return {"check": step.check}
-    return {"check": step.check, "observer": to_json(recorded.observer), "cases": _told(_cases(course, step), "then")}
-
-
-def _loading(running: Running, step: Step) -> dict[str, Any] | None:
-    """What the second kernel is told: the files of the first, and nothing else of it. None where nothing was saved."""
-    record, packed = running.records[step], running.records[Step("public", step.cell, step.check)].get("packed")
-    cases = _cases(running.course, step)
-    shape = [record.get("traces"), record["files"]]
-    if not isinstance(packed, str) or not all(isinstance(part, list) and len(part) == len(cases) for part in shape):
-        return None
-    saved = [k for k, trace in enumerate(record["traces"]) if isinstance(trace, dict) and not trace.get("problem")]
-    observer = to_json(running.course.recorded[step.name].observer)
-    told = _told([cases[k] for k in saved], "seed")
-    return {"observer": observer, "cases": told, "packed": packed, "files": [record["files"][k] for k in saved]}
-
-
-def _cases(course: Course, step: Step) -> list[dict[str, Any]]:
-    return hidden(course, step.name).cases if step.what == "hidden" else course.recorded[step.name].data["cases"]
-
-
-def _told(cases: list[dict[str, Any]], secret: str) -> list[dict[str, Any]]:
-    """Who saves does not know the seed of what comes ``then``, and who loads not the ``seed`` of what was before."""
-    return [{name: value for name, value in case.items() if name != secret} for case in cases]
-
-
 # --- what came of it --------------------------------------------------------------------------------------------
 
 
-def _observed(steps: list[Step], records: dict[Step, dict[str, Any]]) -> dict[str, list[Observed]]:
+def _observed(steps: list[Step], records: Records) -> dict[str, list[Observed]]:
     found: dict[str, list[Observed]] = {}
     for step in steps:
         if step.what == "public":
