@@ -99,11 +99,12 @@ def bundle(target: Path) -> int:
     return 0
 
 
-def grade(assignment: str, db: str | None, **options: object) -> int:
+def grade(assignment: str, db: str | None, feedback: bool, **options: object) -> int:
     from lecture_utils.instructor.authoring.course import Course
     from lecture_utils.instructor.grading import batch
+    from lecture_utils.instructor.reporting.feedback import write
 
-    code = batch.grade(Course(ROOT, db, assignment), **options)
+    code = batch.grade(Course(ROOT, db, assignment), feedback=write if feedback else None, **options)
     report(assignment, db)
     return code
 
