@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 
 import nbformat
 import pytest
+from traitlets.config import Config
 
 from lecture_utils.environment import ASSIGNMENT, ROOT, CourseError
 from lecture_utils.instructor.authoring.course import Course
@@ -325,8 +326,9 @@ def test_the_same_pages_come_from_nbgraders_own_exporter(course):
     wrong = result(NAMES[1], "momentum_step", 1, 3, "misconception", answer=WRONG)
     grade(course, "ann", {"momentum_step-answer": WRONG}, [wrong])
     ours = {path.name: path.read_text() for path in feedback.write(course, "ann")}
-    from traitlets.config import Config
-
+    for folder in (course.autograded("ann"), course.feedback("ann")):
+        (folder / "checks.json").write_text("{}")  # nbgrader copies it
+    (course.feedback("ann") / "for_ann.txt").write_text("put there by a person")
     exporter = feedback.FeedbackExporter(config=Config({"CourseDirectory": {"root": str(course.root)}}))
     names = {"notebook": NAMES[1], "student": "ann", "assignment": ASSIGNMENT, "db_url": course.db}
     path = course.autograded("ann") / f"{NAMES[1]}.ipynb"
@@ -334,6 +336,7 @@ def test_the_same_pages_come_from_nbgraders_own_exporter(course):
     assert page == ours[path.with_suffix(".html").name]
     assert resources["outputs"]["index.html"].decode() == ours["index.html"]
     assert resources["output_extension"] == ".html"
+    assert {path.name for path in course.feedback("ann").iterdir()} == {*ours, "for_ann.txt"}
 
 
 # --- Markdown on our own pages -------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 from nbconvert.exporters import Exporter
+from nbgrader.api import Gradebook
 
 from lecture_utils.checks.traces import Kind
 from lecture_utils.instructor.authoring.course import Course, course_in
@@ -43,16 +45,15 @@ def write(course: Course, student: str, gradebook: Any = None, told: dict[str, A
 
     ``told`` is what `grade` has to tell of the submission, if it is not in its records yet.
     """
-    if gradebook is None:
-        with open_gradebook(course) as opened:
-            return write(course, student, opened, told)
-    submission = submission_of(course, gradebook, student, told)
+    with nullcontext(gradebook) if gradebook else open_gradebook(course) as opened:
+        submission = submission_of(course, opened, student, told)
     folder, graded = course.feedback(student), course.autograded(student)
     folder.mkdir(parents=True, exist_ok=True)
     notebooks = {name: read_notebook(graded / f"{name}.ipynb") for name in course.released}
     pages = {name: notebook_page(course, submission, name, nb) for name, nb in notebooks.items() if nb}
     for name in notebooks.keys() - pages.keys():  # of an earlier submission
         (folder / f"{name}.html").unlink(missing_ok=True)
+    _remove_copies(folder, graded)
     for name in FOR_RELEASE:
         if (graded / name).is_file():
             shutil.copyfile(graded / name, folder / name)
@@ -63,6 +64,13 @@ def write(course: Course, student: str, gradebook: Any = None, told: dict[str, A
 def submission_of(course: Course, gradebook: Any, student: str, told: dict[str, Any] | None = None) -> Submission:
     found = collect(course, gradebook, student, told)
     return found[0] if found else Submission(student)
+
+
+def _remove_copies(folder: Path, graded: Path) -> None:
+    """nbgrader copies what lies beside the graded notebooks, checks.json for one. A student has that."""
+    for path in graded.iterdir() if graded.is_dir() else ():
+        if path.suffix != ".ipynb" and path.name not in FOR_RELEASE:
+            (folder / path.name).unlink(missing_ok=True)
 
 
 def _replace(path: Path, text: str) -> Path:
@@ -80,9 +88,11 @@ class FeedbackExporter(Exporter):
     def from_notebook_node(self, nb: Any, resources: Any = None, **kw: Any) -> tuple[str, Any]:
         names = resources["nbgrader"]
         course = course_in(self.config.CourseDirectory.root, names["db_url"], names["assignment"])
-        with open_gradebook(course) as gradebook:
+        with Gradebook(names["db_url"]) as gradebook:
             submission = submission_of(course, gradebook, names["student"])
-        there = {path.stem for path in course.autograded(names["student"]).glob("*.ipynb")}
+        graded = course.autograded(names["student"])
+        _remove_copies(course.feedback(names["student"]), graded)
+        there = {path.stem for path in graded.glob("*.ipynb")}
         resources = self._init_resources(resources)
         # nbgrader's writer puts these beside the page.
         resources["outputs"] = {"index.html": index_page(course, submission, there).encode()}
