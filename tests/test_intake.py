@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from lecture_utils.environment import ROOT, CourseError
 from lecture_utils.instructor.authoring.course import Course
-from lecture_utils.instructor.grading import intake
+from lecture_utils.instructor.grading import folder, intake
 from lecture_utils.instructor.grading.bounded import OverBudget, bounded
 
 NAME = "00_start_here"
@@ -414,14 +414,14 @@ def with_a_hundred_copies(folder):
 def test_a_folder(course, tmp_path, monkeypatch, what):
     make, told, found, _ = FOLDERS[what]
     if what == "with_many_files":
-        monkeypatch.setattr(intake, "FILES", 300)
+        monkeypatch.setattr(folder, "FILES", 300)
     hand_in(course, what, make)
     taken = take(course, what, tmp_path / "out")
     assert tuple(taken.notebooks) == found, taken
     assert any(told in note for note in taken.notes) or not told, taken.notes
     assert bool(taken.error) == (not found)
     assert all(answer(tmp_path / "out", name) == RIGHT for name in found)
-    assert intake.digest(course.submitted(what)) == intake.digest(course.submitted(what))
+    assert folder.digest(course.submitted(what)) == folder.digest(course.submitted(what))
 
 
 # --- notebooks: bytes and JSON -----------------------------------------------------------------------------------
@@ -598,7 +598,7 @@ def test_a_name_that_nbgrader_cannot_take_is_refused(course, tmp_path, student):
 def test_a_folder_that_is_a_link_is_refused(course, tmp_path):
     hand_in(course, "true", lambda folder: put(folder, FILE, written()))
     (course.root / "submitted" / "linked").symlink_to("true")
-    assert intake.walk(course.submitted("linked")) == ([], {"a link, which is not followed": ["lecture12"]})
+    assert folder.walk(course.submitted("linked")) == ([], {"a link, which is not followed": ["lecture12"]})
     with pytest.raises(CourseError, match="links are not followed"):
         intake.taken(course, "linked", tmp_path / "out")
 
@@ -644,20 +644,20 @@ def test_a_students_own_time_is_believed_only_when_configured(course, tmp_path, 
 
 def test_the_digest_changes_with_names_and_content(tmp_path):
     put(tmp_path, "a/b", "1")
-    seen = {intake.digest(tmp_path)}
+    seen = {folder.digest(tmp_path)}
     put(tmp_path, "a/b", "2")
-    seen.add(intake.digest(tmp_path))
+    seen.add(folder.digest(tmp_path))
     (tmp_path / "a/b").rename(tmp_path / "a/c")
-    seen.add(intake.digest(tmp_path))
+    seen.add(folder.digest(tmp_path))
     os.truncate(tmp_path / "a/c", 2**40)
-    seen |= {intake.digest(tmp_path), intake.digest(tmp_path / "not there")}
+    seen |= {folder.digest(tmp_path), folder.digest(tmp_path / "not there")}
     assert len(seen) == 5
 
 
 def test_names_that_look_alike_are_told():
     names = ["müller", unicodedata.normalize("NFD", "müller"), "Müller", "meier", "ｍeier", "a\u200bb", "ab", "x"]
-    assert sorted(map(len, intake.alike(names))) == [2, 2, 3]
-    assert intake.alike(["a", "b"]) == []
+    assert sorted(map(len, folder.alike(names))) == [2, 2, 3]
+    assert folder.alike(["a", "b"]) == []
 
 
 def test_what_a_bounded_call_does_comes_back():

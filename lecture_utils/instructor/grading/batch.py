@@ -28,7 +28,7 @@ from tqdm import tqdm
 from lecture_utils.environment import CourseError
 from lecture_utils.instructor.authoring.course import Course, course_in
 from lecture_utils.instructor.grading import sandbox, server
-from lecture_utils.instructor.grading.intake import digest, taken, why_refused
+from lecture_utils.instructor.grading.folder import digest, why_refused
 
 PRELOAD = "lecture_utils.instructor.grading.preload"
 SPARE_SECONDS = 120  # for what is not running a submission's code: reading, comparing, writing
@@ -251,13 +251,14 @@ def grade_one(job: Job) -> Record:
 
 def _graded(job: Job, stage: Path, record: Record) -> str:
     """nbgrader's log. What was found goes into ``record``; what is complete, into ``autograded/``."""
-    from lecture_utils.instructor.grading.gradebook import nbgrader_api  # heavy
+    from lecture_utils.instructor.grading.gradebook import nbgrader_api  # heavy, both
+    from lecture_utils.instructor.grading.intake import taken
 
     course, student = job.course, job.student
     found = taken(course, student, stage / "submitted" / student / course.assignment)
     record.notes, record.problems = list(found.notes), dict(found.problems)
     if not found.notebooks:
-        raise CourseError("there is no notebook of this assignment that can be read")
+        raise CourseError(found.error)
     api = nbgrader_api(course, job.sandboxed, job.cell_seconds, job.submission_seconds)
     api.coursedir.submitted_directory = str((stage / "submitted").relative_to(course.root))
     api.coursedir.autograded_directory = str((stage / "autograded").relative_to(course.root))

@@ -58,7 +58,9 @@ def register(course: Course) -> set[str]:
     now = {(e.notebook, e.name, e.points) for e in course.recorded.values()}
     with open_gradebook(course) as gradebook:
         known = {a.name: a.notebooks for a in gradebook.assignments}
-        cells = {(n.name, cell.name, cell.max_score) for n in known.get(course.assignment, []) for cell in n.grade_cells}
+        cells = {
+            (n.name, cell.name, cell.max_score) for n in known.get(course.assignment, []) for cell in n.grade_cells
+        }
     if not now <= cells and course.source.is_dir():
         build.register(course, nbgrader_api(course))
     return set(known)

@@ -5,12 +5,9 @@ Files are counted against caps before one is opened, and links are never followe
 
 from __future__ import annotations
 
-import glob
-import hashlib
 import json
 import os
 import re
-import stat
 import unicodedata
 import zipfile
 import zlib
@@ -18,7 +15,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,18 +23,26 @@ from nbformat import NotebookNode
 from lecture_utils.environment import CourseError
 from lecture_utils.instructor.authoring.course import Course
 from lecture_utils.instructor.grading.bounded import bounded
+from lecture_utils.instructor.grading.folder import (
+    ALL_BYTES,
+    BY_MACHINES,
+    FILE_BYTES,
+    FILES,
+    File,
+    Unused,
+    opened,
+    plain,
+    walk,
+    why_refused,
+)
 from lecture_utils.instructor.grading.transplant import GivenCell, Released, answered, key, transplant
 
 SECONDS, MEMORY = 20, 1500 * 2**20  # for one hand-in
-ENTRIES, FILES, DEPTH = 100_000, 3_000, 20  # names that are listed, files that are looked at, folders in folders
-FILE_BYTES, ALL_BYTES = 100 * 2**20, 300 * 2**20  # of one file, and read in all
 NOTEBOOKS = 50  # files that may be notebooks
 CELLS, CELL_TEXT, TEXT = 2_000, 50_000, 1_000_000  # of one notebook, the latter two in characters
 NOTES = 30
-_BY_MACHINES = {".ipynb_checkpoints", "__pycache__", "__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"}
 _ADDED_BY_COPYING = re.compile(r"([\s_-]*(\(\d+\)|copy\d*+|checkpoint|final|solved|v?\d{1,2}+))++$")
 _UNREADABLE = (OSError, EOFError, ValueError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
-Unused = dict[str, list[str]]  # why → files
 
 
 @dataclass
@@ -49,15 +53,6 @@ class Taken:
     notes: list[str] = field(default_factory=list)
     problems: dict[str, str] = field(default_factory=dict)
     error: str = ""  # why nothing at all can be graded
-
-
-@dataclass(frozen=True)
-class File:
-    """A plain file of a hand-in."""
-
-    path: str  # inside the hand-in
-    size: int
-    changed: int  # nanoseconds
 
 
 @dataclass
@@ -81,7 +76,7 @@ def taken(course: Course, student: str, out: Path, timestamps: bool = False) -> 
     except CourseError:
         raise
     except Exception as error:
-        raise CourseError(f"what was handed in cannot be read: {_plain(str(error))}") from None
+        raise CourseError(f"what was handed in cannot be read: {plain(str(error))}") from None
 
 
 def take_in(course: Course, student: str, out: Path, timestamps: bool = False) -> Taken:
@@ -104,133 +99,14 @@ def take_in(course: Course, student: str, out: Path, timestamps: bool = False) -
         _choose(name, known[name], meant[name], out, found, unused)
     for why, paths in unused.items():
         more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
-        found.notes.append(f"Not used, {why}: {', '.join(map(_plain, paths[:5]))}{more}.")
+        found.notes.append(f"Not used, {why}: {', '.join(map(plain, paths[:5]))}{more}.")
     if not found.notebooks:
-        there = ", ".join(_plain(f.path) for f in files[:8]) or "nothing that can be looked at"
+        there = ", ".join(plain(f.path) for f in files[:8]) or "nothing that can be looked at"
         found.error = f"there is no notebook of this assignment that can be read, but {there}"
         found.error = "; ".join([found.error, *(f"{name}: {why}" for name, why in found.problems.items())])
     if len(found.notes) > NOTES:
         found.notes[NOTES:] = [f"And {len(found.notes) - NOTES} notes more."]
     return found
-
-
-def _plain(text: str) -> str:
-    """Names may hold what a terminal obeys, bytes that are no text, and thousands of characters."""
-    text = "".join(c if c.isprintable() else "?" for c in text)
-    return text if len(text) <= 150 else f"{text[:80]}…{text[-65:]}"
-
-
-# --- the folder --------------------------------------------------------------------------------------------------
-
-
-def why_refused(folder: Path) -> str:
-    """Why the hand-in ``folder`` (submitted/STUDENT/ASSIGNMENT) is not looked at; empty if it can be graded."""
-    name = folder.parent.name
-    if folder.parent.is_symlink() or folder.is_symlink():
-        return "its folder is a link, and links are not followed: review it by hand"
-    if name.startswith(".") or glob.escape(name) != name or not name.isprintable() or len(os.fsencode(name)) > 200:
-        return (
-            f"nbgrader cannot take {name!a:.80} for a student's name (it begins with a dot, holds * ? [ or a "
-            "character that cannot be printed, or is too long): rename the folder"
-        )
-    if not _listed(folder):
-        there = ", ".join(map(_plain, _listed(folder.parent))) or "nothing"
-        return f"there is nothing in {folder.parent.parent.name}/{name}/{folder.name}/, but in {name}/: {there}"
-    return ""
-
-
-def _listed(folder: Path) -> list[str]:
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in islice(entries, 5))
-    except OSError:
-        return []
-
-
-def alike(names: list[str]) -> list[list[str]]:
-    """Groups of student ids that look the same: written with other bytes, in upper case, with signs nobody sees."""
-    groups: dict[str, list[str]] = {}
-    for name in sorted(names):
-        seen = "".join(c for c in unicodedata.normalize("NFKC", name).casefold() if unicodedata.category(c) != "Cf")
-        groups.setdefault(" ".join(unicodedata.normalize("NFKC", seen).split()), []).append(name)
-    return [group for group in groups.values() if len(group) > 1]
-
-
-def walk(folder: Path) -> tuple[list[File], Unused]:
-    """The plain files of a hand-in within the caps, outer ones first, and what else is there. Nothing is opened."""
-    found: list[File] = []
-    unused: Unused = {}
-    level, listed = [""], 0
-    if folder.is_symlink() or folder.parent.is_symlink():
-        return found, {"a link, which is not followed": [folder.name]}
-    for _ in range(DEPTH + 1):
-        names = []
-        for inside in level:
-            try:
-                with os.scandir(folder / inside) as entries:
-                    names += [os.path.join(inside, entry.name) for entry in islice(entries, ENTRIES - listed)]
-            except OSError:
-                unused.setdefault("a folder that cannot be listed", []).append(inside)
-            listed += len(names)
-        names = sorted(
-            (n for n in names if os.path.basename(n) not in _BY_MACHINES), key=lambda n: (".ipynb" not in n.lower(), n)
-        )
-        level = []
-        for name in names:
-            kind = _kind(folder, name, found, full=len(found) + len(level) >= FILES)
-            if kind == "folder":
-                level.append(name)
-            elif kind:
-                unused.setdefault(kind, []).append(name)
-    if level:
-        unused[f"more than {DEPTH} folders deep"] = level
-    if listed >= ENTRIES:
-        unused[f"what comes after {ENTRIES} names"] = ["the rest"]
-    return found, unused
-
-
-def _kind(folder: Path, name: str, found: list[File], full: bool) -> str:
-    """ "folder", nothing for a file that is added to ``found``, or why it is not looked at."""
-    if full:
-        return f"beyond the first {FILES} files"
-    try:
-        status = os.lstat(folder / name)
-    except OSError:
-        return "it cannot be looked at"
-    if stat.S_ISDIR(status.st_mode):
-        return "folder"
-    if stat.S_ISLNK(status.st_mode) or (stat.S_ISREG(status.st_mode) and status.st_nlink > 1):
-        return "a link, which is not followed (look at it by hand)"
-    if not stat.S_ISREG(status.st_mode):
-        return "a device and no file"
-    found.append(File(name, status.st_size, status.st_mtime_ns))
-    return ""
-
-
-def digest(folder: Path) -> str:
-    """Of these very files: names, sizes and what is in them, as far as grading would read it. Raises nothing."""
-    found, left = hashlib.sha256(), ALL_BYTES
-    files, unused = walk(folder)
-    for file in files:
-        found.update(os.fsencode(file.path) + f"\0{file.size}\0".encode())
-        if file.size > min(FILE_BYTES, left):
-            found.update(str(file.changed).encode())
-            continue
-        left -= file.size
-        try:
-            with _opened(folder, file) as opened:
-                while part := opened.read(2**20):
-                    found.update(part)
-        except OSError as error:
-            found.update(str(error.errno).encode())
-    found.update(repr(unused).encode("utf-8", "backslashreplace"))
-    return found.hexdigest()
-
-
-def _opened(folder: Path, file: File) -> IO[bytes]:
-    return open(
-        folder / file.path, "rb", opener=lambda path, flags: os.open(path, flags | getattr(os, "O_NOFOLLOW", 0))
-    )
 
 
 def _take_time(folder: Path, files: list[File], out: Path | None, unused: Unused) -> None:
@@ -244,8 +120,8 @@ def _take_time(folder: Path, files: list[File], out: Path | None, unused: Unused
         from nbgrader.utils import parse_utc  # takes a second to import, and is seldom wanted
 
         try:
-            with _opened(folder, file) as opened:
-                text = opened.read(100).decode().strip()
+            with opened(folder, file) as stream:
+                text = stream.read(100).decode().strip()
             parse_utc(text)
             (out / "timestamp.txt").write_text(text)
             return
@@ -267,7 +143,7 @@ class _Reader:
     def candidates(self, files: list[File]) -> list[Candidate]:
         """Small files first: what is large is seldom a notebook, and uses up what may be read."""
         files = sorted(files, key=lambda f: (f.size, f.path))
-        return [c for f in files for c in self._in(f.path, f.size, partial(_opened, self.folder, f))]
+        return [c for f in files for c in self._in(f.path, f.size, partial(opened, self.folder, f))]
 
     def _in(self, path: str, size: int, opened: Callable[[], IO[bytes]], inside: bool = False) -> list[Candidate]:
         """What is in one file, which may be a zip."""
@@ -288,7 +164,7 @@ class _Reader:
             found.cells = given_cells(json.loads(_decoded(raw, found.notes), object_hook=_lean), found.notes)
             return [found]
         except _UNREADABLE as error:  # RecursionError is a RuntimeError
-            return [Candidate(path, f"it cannot be read ({_plain(str(error)) or type(error).__name__})")]
+            return [Candidate(path, f"it cannot be read ({plain(str(error)) or type(error).__name__})")]
 
     def _why_not(self, path: str, size: int, head: bytes) -> str:
         if head.startswith(b"PK") and ".ipynb" not in path.lower():
@@ -302,7 +178,7 @@ class _Reader:
 
     def _in_zip(self, path: str, archive: zipfile.ZipFile) -> list[Candidate]:
         found = []
-        members = [m for m in archive.infolist() if not m.is_dir() and not _BY_MACHINES & set(m.filename.split("/"))]
+        members = [m for m in archive.infolist() if not m.is_dir() and not BY_MACHINES & set(m.filename.split("/"))]
         for member in members[:FILES]:
             opened = partial(archive.open, member)
             found += self._in(f"{path}/{member.filename}", member.file_size, opened, inside=True)
@@ -410,14 +286,14 @@ def _choose(name: str, released: Released, several: list[Candidate], out: Path, 
     best = max(good or several, key=lambda c: (c.answers, os.path.basename(c.path) == f"{name}.ipynb"))
     for other in several:
         if other is not best:
-            why = other.unreadable or f"as there is {_plain(best.path)} with as many answers or more"
+            why = other.unreadable or f"as there is {plain(best.path)} with as many answers or more"
             unused.setdefault(why, []).append(other.path)
     if best.unreadable:
-        found.problems[name] = f"{_plain(best.path)} was handed in, but {best.unreadable}"
+        found.problems[name] = f"{plain(best.path)} was handed in, but {best.unreadable}"
         return
     if best.path != f"{name}.ipynb":
-        found.notes.append(f"{_plain(best.path)} was taken for {name}.ipynb.")
-    found.notes += [f"{_plain(best.path)}: {note}." for note in best.notes]
+        found.notes.append(f"{plain(best.path)} was taken for {name}.ipynb.")
+    found.notes += [f"{plain(best.path)}: {note}." for note in best.notes]
     best.notebook.metadata["lecture_utils"] = {"moved": best.moved}
     (out / f"{name}.ipynb").write_text(json.dumps(best.notebook, ensure_ascii=False), encoding="utf-8")
     found.notebooks.append(name)
