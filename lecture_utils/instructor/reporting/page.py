@@ -29,6 +29,7 @@ OUTCOMES = (
     ("other mistake", "≠", "#E69F00", "#000", set()),  # of all kinds that are nowhere else
     ("not written", "–", "#DDDDDD", "#000", {"not_written"}),
     ("crashed", "!", "#882255", "#FFF", {"crashed"}),
+    ("finished rule", "F", "#6B4F2A", "#FFF", {"withheld"}),
     ("timed out", "T", "#332288", "#FFF", {"timeout"}),
     ("not run", "N", "#555555", "#FFF", {"not_run"}),
     ("for review", "?", "#F0E442", "#000", {"review"}),
