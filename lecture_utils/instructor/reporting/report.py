@@ -6,8 +6,8 @@ import csv
 from pathlib import Path
 
 from lecture_utils.instructor.authoring.course import Course
-from lecture_utils.instructor.grading.gradebook import open_gradebook
 from lecture_utils.instructor.grading.folder import alike
+from lecture_utils.instructor.grading.gradebook import open_gradebook
 from lecture_utils.instructor.reporting.page import page
 from lecture_utils.instructor.reporting.results import collect
 from lecture_utils.instructor.reporting.tables import canvas_rows, exercise_rows, write_csv
