@@ -18,7 +18,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 ASSIGNMENT = "lecture12"
-SOURCE, NOTEBOOKS, SOLUTIONS = (ROOT / step / ASSIGNMENT for step in ("source", "notebooks", "solutions"))
 VENV = ROOT / ".venv"
 STAMP = VENV / "lecture_utils.stamp"
 LOG = VENV / "setup.log"
@@ -59,11 +58,6 @@ def tools() -> dict[str, str]:
     first = {"PATH": os.path.dirname(os.path.abspath(sys.executable)), "PYTHONPATH": str(ROOT)}
     joined = {name: os.pathsep.join(filter(None, [place, os.environ.get(name)])) for name, place in first.items()}
     return {**os.environ, **joined, "PYTHONWARNINGS": "ignore"}
-
-
-def sources() -> list[Path]:
-    """The one source of each notebook, in order."""
-    return sorted(SOURCE.glob("[0-9][0-9]_*.py"))
 
 
 def hand_over(command: list[str], environment: dict[str, str] | None = None) -> int:

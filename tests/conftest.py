@@ -11,10 +11,11 @@ from typing import NamedTuple
 import pytest
 import torch
 
-from lecture_utils.environment import SOURCE
+from lecture_utils.environment import ROOT
 from lecture_utils.instructor.authoring.record import load_rubrics
 from lecture_utils.instructor.grading import sandbox
 
+SOURCE = ROOT / "source" / "lecture12"
 RUBRICS = SOURCE / "rubrics"
 EXERCISES = load_rubrics(RUBRICS)
 

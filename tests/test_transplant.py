@@ -12,10 +12,11 @@ import jupytext
 import nbformat
 import pytest
 
-from lecture_utils.environment import NOTEBOOKS, SOLUTIONS
+from lecture_utils.environment import ROOT
 from lecture_utils.instructor.grading.intake import given_cells
 from lecture_utils.instructor.grading.transplant import Released, answered, key, transplant
 
+NOTEBOOKS, SOLUTIONS = (ROOT / step / "lecture12" for step in ("notebooks", "solutions"))
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
 RELEASED = {p.stem: nbformat.read(p, as_version=4) for p in PATHS}
 KNOWN = {name: Released(notebook) for name, notebook in RELEASED.items()}

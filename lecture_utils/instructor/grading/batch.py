@@ -84,7 +84,8 @@ def grade(course: Course, student: str = "*", force: bool = False, workers: int 
         )
     if not settings.get("sandboxed", True):
         print("Warning: without the sandbox a submission can do whatever you can.", file=sys.stderr)
-    with _exclusive_lock(course), _pool(course, workers, cluster, len(found)) as submit:
+    used = [settings["feedback"].__module__] if settings.get("feedback") else []
+    with _exclusive_lock(course), _pool(workers, cluster, len(found), used) as submit:
         if settings.get("sandboxed", True) and (reason := sandbox.why_not()):
             raise CourseError(f"{reason}\nOnly for code that you would run yourself: --unsandboxed.")
         shutil.rmtree(_stages(course), ignore_errors=True)
@@ -152,7 +153,7 @@ def _changed(folder: Path) -> float:
 
 
 @contextmanager
-def _pool(course: Course, workers: int | None, cluster: str | None, most: int) -> Iterator[Callable[..., Future]]:
+def _pool(workers: int | None, cluster: str | None, most: int, used: list[str]) -> Iterator[Callable[..., Future]]:
     """``submit(function, argument, seconds=None)``, which has it done elsewhere: on this machine, or by a cluster."""
     if cluster:
         try:
@@ -167,7 +168,7 @@ def _pool(course: Course, workers: int | None, cluster: str | None, most: int) -
     from pebble import ProcessPool  # not for workers of a cluster
 
     many = max(1, min(workers or os.cpu_count() or 1, most))
-    context = _context()
+    context = _context(used)
     with server.running() as address, ProcessPool(
         many, initializer=_start_worker, initargs=(address, many), context=context
     ) as pool:  # fmt: skip
@@ -178,12 +179,12 @@ def _pool(course: Course, workers: int | None, cluster: str | None, most: int) -
             raise
 
 
-def _context() -> Any:
+def _context(used: list[str]) -> Any:
     """Workers are forked from one process that has imported everything; where there is no fork, each begins anew."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([PRELOAD])
+    context.set_forkserver_preload([PRELOAD, *used])
     return context
 
 

@@ -6,6 +6,5 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # two threads are slower on these
 
 from lecture_utils.instructor.authoring import build, record
 from lecture_utils.instructor.grading import gradebook, observe, score
-from lecture_utils.instructor.reporting import feedback
 
-__all__ = ["build", "feedback", "gradebook", "observe", "record", "score"]
+__all__ = ["build", "gradebook", "observe", "record", "score"]

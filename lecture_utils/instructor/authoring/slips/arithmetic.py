@@ -74,48 +74,58 @@ def _factors_too_many(node: ast.BinOp, place: Place) -> Told:
 
 
 def products(node: ast.BinOp, place: Place) -> Told:
-    a, b, where = node.left, node.right, place.where
     if isinstance(node.op, ast.Mult):
-        if isinstance(a, ast.UnaryOp) and isinstance(a.op, ast.USub):  # -k * t is (-k) * t
-            yield f"{as_code(a.operand)} is missing as a factor {where}.", {id(node): ast.UnaryOp(ast.USub(), b)}
-        else:
-            yield f"{as_code(a)} is missing as a factor {where}.", {id(node): b}
-        yield f"{as_code(b)} is missing as a factor {where}.", {id(node): a}
-        yield f"a quotient stands where a product belongs {where}.", {id(node): binary(a, ast.Div, b)}
-        yield f"a quotient stands where a product belongs, upside down, {where}.", {id(node): binary(b, ast.Div, a)}
-        yield f"a sum stands where a product belongs {where}.", {id(node): binary(a, ast.Add, b)}
-        yield f"a power stands where a product belongs {where}.", {id(node): binary(a, ast.Pow, b)}
-        yield f"a difference stands where a product belongs {where}.", {id(node): binary(a, ast.Sub, b)}
-        if isinstance(a, ast.Name):
-            yield f"{as_code(a)} is applied twice {where}.", {id(node): binary(a, ast.Mult, node)}
-        if is_op(b, (ast.Add, ast.Sub)):
-            inner = binary(binary(a, ast.Mult, b.left), type(b.op), b.right)
-            yield f"brackets are missing {where}.", {id(node): inner}
-            if is_number(b.left, 1):
-                yield f"a fixed amount is taken away, not a share, {where}.", {id(node): binary(a, ast.Sub, b.right)}
-        if is_op(a, (ast.Add, ast.Sub)):
-            inner = binary(a.left, type(a.op), binary(a.right, ast.Mult, b))
-            yield f"brackets are missing {where}.", {id(node): inner}
+        yield from _of_a_product(node, place)
     elif isinstance(node.op, ast.Div):
-        yield f"nothing is divided by {as_code(b)} {where}.", {id(node): a}
-        if not is_number(a, 1):
-            yield f"{as_code(a)} is missing above the fraction line {where}.", {id(node): binary(expr("1"), ast.Div, b)}
-        yield f"a product stands where a quotient belongs {where}.", {id(node): binary(a, ast.Mult, b)}
-        yield f"a fraction is upside down {where}.", {id(node): binary(b, ast.Div, a)}
-        yield f"a difference stands where a quotient belongs {where}.", {id(node): binary(a, ast.Sub, b)}
-        yield f"a root is taken of the fraction {where}.", {id(node): binary(node, ast.Pow, expr("0.5"))}
-        yield f"the fraction is squared {where}.", {id(node): binary(node, ast.Pow, expr("2"))}
-        if isinstance(b, ast.Name) and b.id in place.counts:
-            loose = binary(node, ast.Sub, expr("1"))
-            yield f"a 1 is taken away after the division {where}.", {id(node): loose}
-        if is_op(a, (ast.Add, ast.Sub)):
-            inner = binary(a.left, type(a.op), binary(a.right, ast.Div, b))
-            yield f"brackets above the fraction line are missing {where}.", {id(node): inner}
-        if isinstance(b, ast.BinOp) and not isinstance(b.op, ast.Pow):
-            inner = binary(binary(a, ast.Div, b.left), type(b.op), b.right)
-            yield f"brackets below the fraction line are missing {where}.", {id(node): inner}
+        yield from _of_a_quotient(node, place)
     elif isinstance(node.op, ast.FloorDiv):
-        yield f"the division does not round down {where}.", {id(node): binary(a, ast.Div, b)}
+        rounded = {id(node): binary(node.left, ast.Div, node.right)}
+        yield f"the division does not round down {place.where}.", rounded
+
+
+def _of_a_product(node: ast.BinOp, place: Place) -> Told:
+    a, b, where = node.left, node.right, place.where
+    if isinstance(a, ast.UnaryOp) and isinstance(a.op, ast.USub):  # -k * t is (-k) * t
+        yield f"{as_code(a.operand)} is missing as a factor {where}.", {id(node): ast.UnaryOp(ast.USub(), b)}
+    else:
+        yield f"{as_code(a)} is missing as a factor {where}.", {id(node): b}
+    yield f"{as_code(b)} is missing as a factor {where}.", {id(node): a}
+    yield f"a quotient stands where a product belongs {where}.", {id(node): binary(a, ast.Div, b)}
+    yield f"a quotient stands where a product belongs, upside down, {where}.", {id(node): binary(b, ast.Div, a)}
+    yield f"a sum stands where a product belongs {where}.", {id(node): binary(a, ast.Add, b)}
+    yield f"a power stands where a product belongs {where}.", {id(node): binary(a, ast.Pow, b)}
+    yield f"a difference stands where a product belongs {where}.", {id(node): binary(a, ast.Sub, b)}
+    if isinstance(a, ast.Name):
+        yield f"{as_code(a)} is applied twice {where}.", {id(node): binary(a, ast.Mult, node)}
+    if is_op(b, (ast.Add, ast.Sub)):
+        inner = binary(binary(a, ast.Mult, b.left), type(b.op), b.right)
+        yield f"brackets are missing {where}.", {id(node): inner}
+        if is_number(b.left, 1):
+            yield f"a fixed amount is taken away, not a share, {where}.", {id(node): binary(a, ast.Sub, b.right)}
+    if is_op(a, (ast.Add, ast.Sub)):
+        inner = binary(a.left, type(a.op), binary(a.right, ast.Mult, b))
+        yield f"brackets are missing {where}.", {id(node): inner}
+
+
+def _of_a_quotient(node: ast.BinOp, place: Place) -> Told:
+    a, b, where = node.left, node.right, place.where
+    yield f"nothing is divided by {as_code(b)} {where}.", {id(node): a}
+    if not is_number(a, 1):
+        yield f"{as_code(a)} is missing above the fraction line {where}.", {id(node): binary(expr("1"), ast.Div, b)}
+    yield f"a product stands where a quotient belongs {where}.", {id(node): binary(a, ast.Mult, b)}
+    yield f"a fraction is upside down {where}.", {id(node): binary(b, ast.Div, a)}
+    yield f"a difference stands where a quotient belongs {where}.", {id(node): binary(a, ast.Sub, b)}
+    yield f"a root is taken of the fraction {where}.", {id(node): binary(node, ast.Pow, expr("0.5"))}
+    yield f"the fraction is squared {where}.", {id(node): binary(node, ast.Pow, expr("2"))}
+    if isinstance(b, ast.Name) and b.id in place.counts:
+        loose = binary(node, ast.Sub, expr("1"))
+        yield f"a 1 is taken away after the division {where}.", {id(node): loose}
+    if is_op(a, (ast.Add, ast.Sub)):
+        inner = binary(a.left, type(a.op), binary(a.right, ast.Div, b))
+        yield f"brackets above the fraction line are missing {where}.", {id(node): inner}
+    if isinstance(b, ast.BinOp) and not isinstance(b.op, ast.Pow):
+        inner = binary(binary(a, ast.Div, b.left), type(b.op), b.right)
+        yield f"brackets below the fraction line are missing {where}.", {id(node): inner}
 
 
 def powers(node: ast.BinOp, place: Place) -> Told:

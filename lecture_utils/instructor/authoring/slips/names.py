@@ -15,10 +15,25 @@ from lecture_utils.instructor.authoring.slips.places import (
     made_name,
 )
 
+_ONE_EACH = {*GRADIENTS, "w", "grad_fn"}
+
 
 def names(node: ast.Name, place: Place) -> Told:
     if not isinstance(node.ctx, ast.Load) or node.id not in place.parameters:
         return
+    yield from _of_a_number(node, place)
+    yield from _of_a_gradient(node, place)
+    name, where = node.id, place.where
+    if made_name(place.statement) in place.parameters and name not in _ONE_EACH | place.known.numbers:
+        yield f"the mean of `{name}` stands in its place {where}.", {id(node): expr(f"{name}.mean()")}
+    for other in place.parameters:
+        kin = other[:4] == name[:4] or any({other, name} <= set(group) for group in (place.rates, GRADIENTS))
+        beside = abs(place.parameters.index(other) - place.parameters.index(name)) == 1
+        if other != name and (kin or (beside and len(place.parameters) <= 4)):
+            yield f"`{other}` stands in place of `{name}` {where}.", {id(node): expr(other)}
+
+
+def _of_a_number(node: ast.Name, place: Place) -> Told:
     name, where = node.id, place.where
     if name in place.rates or name in place.known.numbers - place.counts - {"lr", "eps"}:
         yield f"`1 - {name}` stands in place of `{name}` {where}.", {id(node): expr(f"1 - {name}")}
@@ -35,31 +50,20 @@ def names(node: ast.Name, place: Place) -> Told:
         yield f"`{name}` is one too large {where}.", {id(node): expr(f"({name} + 1)")}
         yield f"`{name}` is one too small {where}.", {id(node): expr(f"({name} - 1)")}
         yield f"`{name}` is one too small where it is more than 1, {where}.", {id(node): expr(f"max({name} - 1, 1)")}
-    returns = isinstance(place.statement, ast.Return)
-    if (
-        name in GRADIENTS
-        and id(node) not in place.squared
-        and (returns or made_name(place.statement) in place.parameters)
-    ):
-        for made, said in {".abs()": "the size", ".sign()": "the sign", ".mean()": "the mean", ".norm()": "the length",
-                           ".square()": "the square", f" / {name}.norm()": "the direction"}.items():  # fmt: skip
-            yield f"{said} of `{name}` stands in its place {where}.", {id(node): expr(f"({name}{made})")}
-        for rate in place.rates if made_name(place.statement) in place.parameters else ():
-            for factor in (rate, f"1 - {rate}"):
-                scaled = binary(expr(factor), ast.Mult, node)
-                yield f"`{factor}` multiplies `{name}`, too, {where}.", {id(node): scaled}
-    if made_name(place.statement) in place.parameters and name not in (
-        *place.known.numbers,
-        *GRADIENTS,
-        "w",
-        "grad_fn",
-    ):
-        yield f"the mean of `{name}` stands in its place {where}.", {id(node): expr(f"{name}.mean()")}
-    for other in place.parameters:
-        kin = other[:4] == name[:4] or any({other, name} <= set(group) for group in (place.rates, GRADIENTS))
-        beside = abs(place.parameters.index(other) - place.parameters.index(name)) == 1
-        if other != name and (kin or (beside and len(place.parameters) <= 4)):
-            yield f"`{other}` stands in place of `{name}` {where}.", {id(node): expr(other)}
+
+
+def _of_a_gradient(node: ast.Name, place: Place) -> Told:
+    name, where = node.id, place.where
+    made_of_it = isinstance(place.statement, ast.Return) or made_name(place.statement) in place.parameters
+    if name not in GRADIENTS or id(node) in place.squared or not made_of_it:
+        return
+    for made, said in {".abs()": "the size", ".sign()": "the sign", ".mean()": "the mean", ".norm()": "the length",
+                       ".square()": "the square", f" / {name}.norm()": "the direction"}.items():  # fmt: skip
+        yield f"{said} of `{name}` stands in its place {where}.", {id(node): expr(f"({name}{made})")}
+    for rate in place.rates if made_name(place.statement) in place.parameters else ():
+        for factor in (rate, f"1 - {rate}"):
+            scaled = binary(expr(factor), ast.Mult, node)
+            yield f"`{factor}` multiplies `{name}`, too, {where}.", {id(node): scaled}
 
 
 def constants_for(name: str, place: Place) -> tuple[float, ...]:
