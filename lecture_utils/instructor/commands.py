@@ -102,9 +102,8 @@ def bundle(target: Path) -> int:
 def grade(assignment: str, db: str | None, feedback: bool, **options: object) -> int:
     from lecture_utils.instructor.authoring.course import Course
     from lecture_utils.instructor.grading import batch
-    from lecture_utils.instructor.reporting.feedback import write
 
-    code = batch.grade(Course(ROOT, db, assignment), feedback=write if feedback else None, **options)
+    code = batch.grade(Course(ROOT, db, assignment), feedback=batch.FEEDBACK if feedback else "", **options)
     report(assignment, db)
     return code
 

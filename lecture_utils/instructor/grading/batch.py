@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from lecture_utils.instructor.authoring.course import Course, course_in
 from lecture_utils.instructor.grading import sandbox, server
 from lecture_utils.instructor.grading.folder import digest, why_refused
 
+FEEDBACK = "lecture_utils.instructor.reporting.feedback:write"  # reporting stands above grading: a name, no import
 PRELOAD = "lecture_utils.instructor.grading.preload"
 SPARE_SECONDS = 120  # for what is not running a submission's code: reading, comparing, writing
 LEAST_MEMORY = 3 * 2**30  # bytes of address space for a worker, whatever the machine has
@@ -39,7 +41,7 @@ LEAST_MEMORY = 3 * 2**30  # bytes of address space for a worker, whatever the ma
 class Job:
     """One submission, and how to grade it. Plain data: it travels to other processes and machines.
 
-    ``feedback`` is called with the course and the student when all is graded.
+    ``feedback`` names what is called with the course and the student when all is graded, as "module:function".
     """
 
     student: str
@@ -49,7 +51,7 @@ class Job:
     sandboxed: bool = True
     cell_seconds: int = 60
     submission_seconds: int = 600
-    feedback: Callable[[Course, str], Any] | None = None
+    feedback: str = ""
 
     @property
     def course(self) -> Course:
@@ -84,7 +86,7 @@ def grade(course: Course, student: str = "*", force: bool = False, workers: int 
         )
     if not settings.get("sandboxed", True):
         print("Warning: without the sandbox a submission can do whatever you can.", file=sys.stderr)
-    used = [settings["feedback"].__module__] if settings.get("feedback") else []
+    used = [module for module in [settings.get("feedback", "").partition(":")[0]] if module]
     with _exclusive_lock(course), _pool(workers, cluster, len(found), used) as submit:
         if settings.get("sandboxed", True) and (reason := sandbox.why_not()):
             raise CourseError(f"{reason}\nOnly for code that you would run yourself: --unsandboxed.")
@@ -271,7 +273,8 @@ def _graded(job: Job, stage: Path, record: Record) -> str:
     _replace(course.autograded(student), stage / "autograded" / student / course.assignment)
     if job.feedback:
         try:
-            job.feedback(course, student)
+            module, _, function = job.feedback.partition(":")
+            getattr(import_module(module), function)(course, student, told=asdict(record))
         except Exception as error:
             record.error = f"graded, but its feedback could not be written ({type(error).__name__}: {error})"
     return log

@@ -20,7 +20,6 @@ from nbformat import NotebookNode
 from lecture_utils.environment import ROOT, CourseError
 from lecture_utils.instructor.authoring.course import Course
 from lecture_utils.instructor.grading import batch, sandbox
-from lecture_utils.instructor.reporting import feedback
 from lecture_utils.instructor.reporting.report import report
 
 CELL_SECONDS = 10  # so that an endless loop costs little
@@ -53,7 +52,7 @@ def demo(directory: str | Path | None = None, browser: bool = True, only: tuple[
     print(f"{len(students)} submissions: {', '.join(students)}", flush=True)
     if reason:
         print(f"{reason} So no hostile students, and grading without it.")
-    code = batch.grade(course, sandboxed=not reason, cell_seconds=CELL_SECONDS, feedback=feedback.write)
+    code = batch.grade(course, sandboxed=not reason, cell_seconds=CELL_SECONDS, feedback=batch.FEEDBACK)
     page = report(course)
     print(f"Made and graded in {time.monotonic() - start:.0f} s. The report: {page}")
     print(f"The formgrader: cd {folder} && {sys.executable} -m jupyterlab, menu Nbgrader")
