@@ -71,7 +71,7 @@ def test_the_report_names_mistakes_and_what_was_mended(course, rows):
     made = {row["misconception"] for row in rows if row["student"].startswith("mistake")} - {""}
     assert len(made) >= 8
     assert all(name.replace("_", " ") in page for name in made)
-    for text in ("it cannot be read", "was taken for", "ended the kernel"):
+    for text in ("it is damaged", "was taken for", "ended the kernel"):
         assert text in page
     assert {row["kind"] for row in rows} >= {"passed", "misconception", "not_written", "missing", "damaged", "crashed"}
 

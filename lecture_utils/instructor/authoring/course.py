@@ -29,6 +29,10 @@ class Course:
     db: str | None = field(default=None, repr=False)
     assignment: str = ASSIGNMENT
 
+    def __reduce__(self) -> tuple:
+        """To another process only the places are sent; what is in them is read there."""
+        return course_in, (str(self.root), self.db, self.assignment)
+
     # --- places ----------------------------------------------------------------------------------------------
 
     @property

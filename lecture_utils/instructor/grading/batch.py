@@ -249,6 +249,7 @@ def grade_one(job: Job) -> Record:
     finally:
         shutil.rmtree(stage, ignore_errors=True)
     record.seconds = round(time.monotonic() - start, 2)
+    _give_feedback(job, record)
     return _keep(job.course, record, log)
 
 
@@ -271,13 +272,18 @@ def _graded(job: Job, stage: Path, record: Record) -> str:
         record.error = _first_error(log)
         return log
     _replace(course.autograded(student), stage / "autograded" / student / course.assignment)
-    if job.feedback:
-        try:
-            module, _, function = job.feedback.partition(":")
-            getattr(import_module(module), function)(course, student, told=asdict(record))
-        except Exception as error:
-            record.error = f"graded, but its feedback could not be written ({type(error).__name__}: {error})"
     return log
+
+
+def _give_feedback(job: Job, record: Record) -> None:
+    """To everybody: who could not be graded is told why."""
+    module, _, function = job.feedback.partition(":")
+    try:
+        if module:
+            getattr(import_module(module), function)(job.course, job.student, told=asdict(record))
+    except Exception as error:
+        problem = f"its feedback could not be written ({type(error).__name__}: {error})"
+        record.error = "; ".join(filter(None, [record.error, problem]))
 
 
 def _keep(course: Course, record: Record, log: str = "") -> Record:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -25,6 +26,7 @@ def nbgrader_api(course: Course, sandboxed: bool = True, cell_seconds: int = 60,
     from traitlets.config.loader import PyFileConfigLoader
 
     _wait_for_sqlite()
+    warnings.filterwarnings("ignore", module="nbgrader")  # of SQLAlchemy 2.1, on how nbgrader calls it
     config = PyFileConfigLoader("nbgrader_config.py", path=str(course.root)).load_config()
     config.Observe.update(sandboxed=sandboxed, timeout=cell_seconds, submission_seconds=submission_seconds)
     config.Autograde.pre_convert_hook = None  # it has been taken in already

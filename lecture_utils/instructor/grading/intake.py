@@ -133,6 +133,14 @@ def _take_time(folder: Path, files: list[File], out: Path | None, unused: Unused
 # --- files that are notebooks ------------------------------------------------------------------------------------
 
 
+def _why_unreadable(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"it is damaged: line {error.lineno} is not as in a notebook, or the file ends too soon"
+    if isinstance(error, RecursionError):
+        return "it cannot be read: its parts are nested too deep"
+    return f"it cannot be read ({plain(str(error)) or type(error).__name__})"
+
+
 class _Reader:
     """Reads the files that hold a notebook or have the name of one, as long as the caps allow."""
 
@@ -164,7 +172,7 @@ class _Reader:
             found.cells = given_cells(json.loads(_decoded(raw, found.notes), object_hook=_lean), found.notes)
             return [found]
         except _UNREADABLE as error:  # RecursionError is a RuntimeError
-            return [Candidate(path, f"it cannot be read ({plain(str(error)) or type(error).__name__})")]
+            return [Candidate(path, _why_unreadable(error))]
 
     def _why_not(self, path: str, size: int, head: bytes) -> str:
         if head.startswith(b"PK") and ".ipynb" not in path.lower():

@@ -81,11 +81,18 @@ def _result(course: Course, notebook: str, nb: NotebookNode, cell: NotebookNode,
     name, of = verdict.exercise, cell.metadata.nbgrader.points
     recorded = course.recorded.get(name)
     shown = card(verdict, recorded.number, recorded.data.get("link", "")) if recorded else card(verdict, "", "")
-    answers = (c.source for c in nb.cells if c.metadata.get("nbgrader", {}).get("grade_id") == f"{name}-answer")
     return Result(
         notebook, name, round(verdict.credit * of, 4), of, verdict.kind, verdict.misconception or "",
-        verdict.message, shown.rich, shown.plain, next(answers, ""),
+        verdict.message, shown.rich, shown.plain, _answer(nb, cell),
     )  # fmt: skip
+
+
+def _answer(nb: NotebookNode, check: NotebookNode) -> str:
+    """What was written for a check: in the cell of that name, or, of a question, in the cell above."""
+    name = f"{check.metadata.nbgrader.grade_id}-answer"
+    above = nb.cells[: next(i for i, cell in enumerate(nb.cells) if cell is check)]
+    named = [cell for cell in nb.cells if cell.metadata.get("nbgrader", {}).get("grade_id") == name]
+    return next((cell.source for cell in [*named, *reversed(above)] if cell.cell_type == "code"), "")
 
 
 class Review(NbGraderPreprocessor):
