@@ -34,6 +34,10 @@ def copy_course(folder, *notebooks, package=False, sources=False):
                 copied = folder / path.relative_to(ROOT)
                 copied.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(path, copied)
+    for path in folder.glob("*/lecture12/checks.json") if notebooks else ():
+        checks = json.loads(path.read_text(encoding="utf-8"))
+        checks["exercises"] = {n: e for n, e in checks["exercises"].items() if e["notebook"].startswith(notebooks)}
+        path.write_text(json.dumps(checks), encoding="utf-8")
     if sources:
         exercises = course_in(str(ROOT)).exercises
         for source in (folder / "source" / "lecture12").glob("*.py"):

@@ -21,8 +21,8 @@ from conftest import EXERCISES, needs
 from course import copy_course, grade, own_cells, points, submit
 
 from lecture_utils.instructor.authoring.course import course_in
+from lecture_utils.instructor.grading.batch import FEEDBACK
 from lecture_utils.instructor.grading.hidden import hidden
-from lecture_utils.instructor.reporting.feedback import write
 
 SECONDS = 4  # of a cell
 CONTROL = "honest"
@@ -124,7 +124,7 @@ def graded(tmp_path_factory):
     submit(course, CONTROL)
     kept = ("source", "notebooks", "solutions", "submitted")
     before = {step: prints(course / step) for step in kept}, prints(outside)
-    code = grade(course, workers=2, cell_seconds=SECONDS, submission_seconds=60, feedback=write)
+    code = grade(course, workers=2, cell_seconds=SECONDS, submission_seconds=60, feedback=FEEDBACK)
     after = {step: prints(course / step) for step in kept}, prints(outside)
     return {"course": course, "students": students, "points": points(course), "code": code, "mark": mark,
             "before": before, "after": after}  # fmt: skip
