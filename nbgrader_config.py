@@ -18,6 +18,9 @@ c.Execute.record_timing = False
 c.Execute.shutdown_kernel = "immediate"
 
 # Grading: submissions are built anew, run in a sandbox, and scored outside it (lecture_utils/instructor/grading).
+# Whether the time in a timestamp.txt that lies in a hand-in is that of the hand-in. nbgrader's collect and zip_collect
+# write such a file; in what comes from an LMS a student could have written it.
+c.Intake.timestamps = False
 c.Autograde.pre_convert_hook = "lecture_utils.instructor.grading.handover.before_autograde"
 c.Autograde.exporter_class = "lecture_utils.instructor.grading.handover.HandedInExporter"
 c.Autograde.sanitize_preprocessors = ["nbgrader.preprocessors.OverwriteCells"]

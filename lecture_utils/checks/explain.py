@@ -112,7 +112,7 @@ def explain(recorded: Recorded, finding: Finding) -> Verdict:
         slips = [recorded.slips[k] for k in named.slips]
         names, credit = " + ".join(s.name for s in slips), 1.0
         for slip in slips:
-            credit *= 0.0 if named.rest else slip.credit
+            credit *= 0.0 if named.rest or len(slips) > 2 else slip.credit
         text = in_words([s.message for s in slips], named)
         if problem and problem.kind in (Kind.NONFINITE, Kind.SHAPE) and named.rest:
             text = f"{text}\n{problem}"

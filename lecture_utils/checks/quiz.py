@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import unicodedata
+from functools import lru_cache
 from typing import Any
 
 from IPython.display import display
@@ -118,6 +119,7 @@ def unseal(name: str, which: int, answer: str, sealed: dict[str, str]) -> tuple[
     return right, because
 
 
+@lru_cache(maxsize=5000)  # a class gives the same answers
 def derive_key(name: str, which: int, answer: str) -> tuple[str, bytes]:
     """Under which key the entry of an answer stands, and the secret that opens it."""
     derived = hashlib.pbkdf2_hmac("sha256", answer.encode(), f"{name}|{which}".encode(), ROUNDS, 48)

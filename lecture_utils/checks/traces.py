@@ -192,7 +192,14 @@ def encode(trace: Trace, whole: bool = False) -> dict[str, Any]:
     """A trace as strict JSON: ``inf`` and ``nan`` become strings. Only the ``whole`` has every digit, and a problem's text."""
     data: dict[str, Any] = {
         "entries": [
-            [e.place, e.name, _numbers(e.value.tolist(), 17 if whole else DIGITS), e.step, e.tensor, *([e.scale] if e.scale else [])]
+            [
+                e.place,
+                e.name,
+                _numbers(e.value.tolist(), 17 if whole else DIGITS),
+                e.step,
+                e.tensor,
+                *([e.scale] if e.scale else []),
+            ]
             for e in trace.entries
         ]
     }

@@ -99,6 +99,7 @@ def grade(course: Course, student: str = "*", force: bool = False, workers: int 
         todo = [job for job in jobs if force or not is_done(course, job.student)]
         print(f"{len(jobs)} submissions, {len(jobs) - len(todo)} graded already")
         records = _work_off(todo, submit)
+        shutil.rmtree(_stages(course), ignore_errors=True)  # of those whose process was ended
     return _tell(course, records)
 
 
@@ -259,11 +260,12 @@ def _graded(job: Job, stage: Path, record: Record) -> str:
     from lecture_utils.instructor.grading.intake import taken
 
     course, student = job.course, job.student
-    found = taken(course, student, stage / "submitted" / student / course.assignment)
+    api = nbgrader_api(course, job.sandboxed, job.cell_seconds, job.submission_seconds)
+    believed = bool(api.config.Intake.get("timestamps", False))
+    found = taken(course, student, stage / "submitted" / student / course.assignment, believed)
     record.notes, record.problems = list(found.notes), dict(found.problems)
     if not found.notebooks:
         raise CourseError(found.error)
-    api = nbgrader_api(course, job.sandboxed, job.cell_seconds, job.submission_seconds)
     api.coursedir.submitted_directory = str((stage / "submitted").relative_to(course.root))
     api.coursedir.autograded_directory = str((stage / "autograded").relative_to(course.root))
     result = api.autograde(course.assignment, student, force=True)

@@ -20,12 +20,14 @@ _built: dict[str, str] = {}  # the notebook that is graded, by the name of the o
 def before_autograde(assignment: str, student: str, notebooks: list[str]) -> None:
     """nbgrader's ``pre_convert_hook``: build the notebooks anew, and tell nbgrader of those that it did not see."""
     submitted = Path(notebooks[0]).parent
+    student = submitted.parent.name  # nbgrader tells the pattern that it was given
     out = Path(_folder(), student, assignment)
     notebooks.clear()  # nbgrader goes on after an error of the hook
-    found = taken(course_in(str(submitted.parents[2]), None, assignment), student, out)
-    log = Application.instance().log if Application.initialized() else None
-    for note in [*found.notes, *found.problems.values()] if log else ():
-        log.warning("%s: %s", student, note)
+    app = Application.instance() if Application.initialized() else None
+    believed = bool(app and app.config.Intake.get("timestamps", False))
+    found = taken(course_in(str(submitted.parents[2]), None, assignment), student, out, believed)
+    for note in [*found.notes, *found.problems.values()] if app else ():
+        app.log.warning("%s: %s", student, note)
     if not found.notebooks:
         raise CourseError(f"{student}: there is no notebook of this assignment that can be read")
     for name in found.notebooks:

@@ -68,6 +68,8 @@ class ForkProvisioner(LocalProvisioner):
         runtime = str(Path(manager.connection_file).parent)
         request = {"connection_file": manager.connection_file, "runtime": runtime, "sandbox": manager.sandboxed}
         answer = await asyncio.to_thread(server.ask, request)
+        if "error" in answer:  # somebody may have ended it while it started
+            answer = await asyncio.to_thread(server.ask, request)
         if "error" in answer:
             raise sandbox.SandboxError(f"No kernel: {answer['error']}")
         self.process = Forked(answer["pid"])

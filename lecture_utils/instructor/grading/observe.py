@@ -13,7 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -21,7 +21,7 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient.client import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_notebook
+from nbformat.v4 import new_notebook
 from nbgrader.preprocessors import Execute
 from traitlets import Bool, Integer, Unicode
 
@@ -187,25 +187,26 @@ class Observe(Execute):
 
     def _load_all(self, steps: list[Step], running: Running) -> None:
         """The second half of what saves and loads, in a kernel that knows nothing of the first."""
-        for step in steps:
-            record = running.records.get(step, {})
-            job = loading_job(running.course, running.records, step) if isinstance(record.get("files"), list) else None
-            if job is None:
-                continue
-            finished = list(running.course.recorded[step.name].observer.withholds)
-            try:
-                with self._kernel(new_notebook(), finished):
-                    record["loaded"] = self._ask("load", job=job)
-            except (DeadKernelError, CellTimeoutError):
-                record["loaded"] = {
-                    "failed": "The process that loads what was saved was ended, or could not be stopped."
-                }
+        saved = [s for s in steps if isinstance(running.records.get(s, {}).get("files"), list)]
+        jobs = {step: loading_job(running.course, running.records, step) for step in saved}
+        for step in saved:
+            running.records[step]["loaded"] = {"failed": "The process that loads was ended, or could not be stopped."}
+        if not any(jobs.values()):
+            return
+        with (
+            suppress(DeadKernelError, CellTimeoutError),
+            self._kernel(new_notebook(), withheld_in(steps, running.course)),
+        ):
+            for step, job in jobs.items():
+                if job:
+                    running.records[step]["loaded"] = self._ask("load", job=job)
 
     def _ask(self, function: str, *arguments: str, job: dict[str, Any] | None = None) -> dict[str, Any]:
         """Call a function of emit.py in the kernel, in a cell that is no part of the notebook; what it displayed."""
         nonce = secrets.token_hex(8)
         given = [*arguments, repr(json.dumps({**job, "nonce": nonce}))] if job is not None else arguments
-        cell = new_code_cell(f"from {EMIT} import {function}\n{function}({', '.join(given)})")
+        source = f"from {EMIT} import {function}\n{function}({', '.join(given)})"
+        cell = NotebookNode(cell_type="code", source=source, outputs=[], metadata=NotebookNode(), execution_count=None)
         self._limit = RECORD_BYTES
         self.nb.cells.append(cell)
         try:
