@@ -39,9 +39,9 @@ def copy_course(folder, *notebooks, package=False, sources=False):
         checks["exercises"] = {n: e for n, e in checks["exercises"].items() if e["notebook"].startswith(notebooks)}
         path.write_text(json.dumps(checks), encoding="utf-8")
     if sources:
-        exercises = course_in(str(ROOT)).exercises
+        whole = course_in(str(ROOT))
         for source in (folder / "source" / "lecture12").glob("*.py"):
-            nbformat.write(build.read_source(build.SOURCE / source.name, exercises), source.with_suffix(".ipynb"))
+            nbformat.write(build.read_source(whole, whole.source / source.name), source.with_suffix(".ipynb"))
     return folder
 
 

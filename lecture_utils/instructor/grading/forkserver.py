@@ -39,13 +39,18 @@ def serve(listener: socket.socket, life: socket.socket) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the grader, which then ends this process
     kernels: dict[socket.socket, list[int]] = {}  # handles of those that each connection has asked for
-    while life not in (ready := select.select([life, listener, *kernels], [], [])[0]):
+    starting: dict[int, socket.socket] = {}  # who waits for what is told through a pipe
+    while life not in (ready := select.select([life, listener, *kernels, *starting], [], [])[0]):
         for channel in ready:
             if channel is listener:
                 kernels[listener.accept()[0]] = []
+            elif channel in starting:
+                _answer(starting.pop(channel), channel)
             elif request := _request(channel):
                 kernels[channel] = [handle for handle in kernels[channel] if not _has_ended(handle)]
-                kernels[channel].append(_fork(json.loads(request), channel, [listener, life, *kernels]))
+                handle, pipe = _fork(json.loads(request), [listener, life, *kernels])
+                kernels[channel].append(handle)
+                starting[pipe] = channel
             else:  # who asked has ended
                 for handle in kernels.pop(channel):
                     _end(handle)
@@ -59,14 +64,22 @@ def _request(channel: socket.socket) -> bytes:
         return b""
 
 
-def _fork(request: dict[str, Any], channel: socket.socket, others: list[socket.socket]) -> int:
-    """A new guardian, which answers on ``channel``; a handle of it."""
+def _answer(channel: socket.socket, pipe: int) -> None:
+    """Pass on what a new guardian tells, or that it ended before it could."""
+    with os.fdopen(pipe, "rb") as told, suppress(OSError):  # who asked may have ended
+        channel.send(told.read() or json.dumps({"error": "the kernel ended while it started"}).encode())
+
+
+def _fork(request: dict[str, Any], others: list[socket.socket]) -> tuple[int, int]:
+    """A handle of a new guardian, and the pipe through which it tells of its kernel."""
+    told, reply = os.pipe()
     if (pid := os.fork()) == 0:
+        os.close(told)
         for other in others:
-            if other is not channel:
-                other.close()
-        _child(request, channel.detach())
-    return os.pidfd_open(pid)
+            other.close()
+        _child(request, reply)
+    os.close(reply)
+    return os.pidfd_open(pid), told
 
 
 def _has_ended(handle: int) -> bool:
