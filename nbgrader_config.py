@@ -23,14 +23,13 @@ c.Execute.shutdown_kernel = "immediate"
 c.Intake.timestamps = False
 c.Autograde.pre_convert_hook = "lecture_utils.instructor.grading.handover.before_autograde"
 c.Autograde.exporter_class = "lecture_utils.instructor.grading.handover.HandedInExporter"
-c.Autograde.sanitize_preprocessors = ["nbgrader.preprocessors.OverwriteCells"]
+c.Autograde.sanitize_preprocessors = []
 c.Autograde.autograde_preprocessors = [
     "lecture_utils.instructor.grading.observe.Observe",
     "lecture_utils.instructor.grading.score.Score",
     "nbgrader.preprocessors.SaveAutoGrades",
     "nbgrader.preprocessors.AssignLatePenalties",
     "lecture_utils.instructor.grading.score.Review",
-    "nbgrader.preprocessors.CheckCellMetadata",
 ]
 c.GenerateFeedback.exporter_class = "lecture_utils.instructor.reporting.feedback.FeedbackExporter"
 # Two threads are slower on these small networks, and much slower beside another grading process.

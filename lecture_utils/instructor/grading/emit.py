@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import base64
 import ctypes
-import gc
 import json
 import tempfile
 from collections.abc import Callable
@@ -35,7 +34,6 @@ def begin(finished: list[str]) -> None:
     kept, operators = withhold(*finished)
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(operators))  # held for ever, by nothing that can be found
     kept.clear()
-    gc.collect()
     make_harmless(get_ipython())
 
 
@@ -45,12 +43,24 @@ def emit(answer: Callable[[], tuple], job: str) -> None:
     try:
         _pinned[told["check"]] = values = answer()
     except NameError as error:
-        why = "Its cell ended with an error above, or it is spelled in another way there."
-        _send(told, {"failed": f"There is no {error.name or 'such name'} in the notebook. {why}"})
+        _send(told, {"failed": _no_such_name(error)})
     except Exception as error:
         _send(told, {"failed": _in_short(error)})
     else:
-        _send(told, _observed(values, told) if "observer" in told else {"value": values})
+        _send(told, _observed(values, told))
+
+
+def emit_values(answers: dict[str, Callable[[], tuple]], job: str) -> None:
+    """Display what stands in the variables that checks of questions are given."""
+    values = {}
+    for check, answer in answers.items():
+        try:
+            values[check] = {"value": json.loads(json.dumps(answer()))}
+        except NameError as error:
+            values[check] = {"failed": _no_such_name(error)}
+        except Exception as error:
+            values[check] = {"failed": _in_short(error)}
+    _send(json.loads(job), {"values": values})
 
 
 def emit_again(job: str) -> None:
@@ -111,13 +121,14 @@ def _traces(answer: Any, told: dict, how: Callable) -> dict[str, Any]:
     return {"traces": [encode(trace, whole=True) for trace in traces]}
 
 
+def _no_such_name(error: NameError) -> str:
+    why = "Its cell ended with an error above, or it is spelled in another way there."
+    return f"There is no {error.name or 'such name'} in the notebook. {why}"
+
+
 def _in_short(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:300]
 
 
 def _send(told: dict, record: dict[str, Any]) -> None:
-    try:
-        text = json.dumps({"nonce": told["nonce"], **record})
-    except (TypeError, ValueError) as error:
-        text = json.dumps({"nonce": told["nonce"], "failed": _in_short(error)})
-    display({MIME: text}, raw=True)
+    display({MIME: json.dumps({"nonce": told["nonce"], **record})}, raw=True)

@@ -29,6 +29,7 @@ def nbgrader_api(course: Course, sandboxed: bool = True, cell_seconds: int = 60,
     warnings.filterwarnings("ignore", module="nbgrader")  # of SQLAlchemy 2.1, on how nbgrader calls it
     config = PyFileConfigLoader("nbgrader_config.py", path=str(course.root)).load_config()
     config.Observe.update(sandboxed=sandboxed, timeout=cell_seconds, submission_seconds=submission_seconds)
+    config.Exporter.optimistic_validation = True  # once a notebook, not after each preprocessor
     config.Autograde.pre_convert_hook = None  # it has been taken in already
     if course.db:
         config.CourseDirectory.db_url = course.db
@@ -55,8 +56,6 @@ def open_gradebook(course: Course) -> Iterator[Any]:
 
 def register(course: Course) -> set[str]:
     """See to it that the gradebook knows the assignment as it is now. The names of all that it knows."""
-    from lecture_utils.instructor.authoring import build  # takes its time, and is seldom needed
-
     now = {(e.notebook, e.name, e.points) for e in course.recorded.values()}
     with open_gradebook(course) as gradebook:
         known = {a.name: a.notebooks for a in gradebook.assignments}
@@ -64,6 +63,8 @@ def register(course: Course) -> set[str]:
             (n.name, cell.name, cell.max_score) for n in known.get(course.assignment, []) for cell in n.grade_cells
         }
     if not now <= cells and course.source.is_dir():
+        from lecture_utils.instructor.authoring import build  # takes its time, and is seldom needed
+
         build.register(course, nbgrader_api(course))
     return set(known)
 

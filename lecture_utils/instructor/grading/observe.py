@@ -30,7 +30,16 @@ from lecture_utils.instructor.authoring.course import Course, course_in
 from lecture_utils.instructor.grading import sandbox
 from lecture_utils.instructor.grading.kernels import GradingKernelManager, UnlockedKernelManager
 from lecture_utils.instructor.grading.results import METADATA
-from lecture_utils.instructor.grading.steps import Records, Step, given_to, job_of, loading_job, steps_of, withheld_in
+from lecture_utils.instructor.grading.steps import (
+    Records,
+    Step,
+    check_cells,
+    given_to,
+    job_of,
+    loading_job,
+    steps_of,
+    withheld_in,
+)
 
 EMIT = "lecture_utils.instructor.grading.emit"  # what runs in the kernel, and nowhere else
 MIME = "application/vnd.lecture-utils.observed+json"  # of what it displays
@@ -107,7 +116,7 @@ class Observe(Execute):
         _keep_only_plain_output(nb)
         seconds = time.monotonic() - start
         self.spend(*place, seconds)
-        resources["observed"] = _observed(steps, running.records)
+        resources["observed"] = _observed(running.records)
         resources["run"] = {"seconds": round(seconds, 2), "notes": running.notes}
         return nb, resources
 
@@ -142,6 +151,8 @@ class Observe(Execute):
                     continue
                 if step.what == "cell":
                     self._run_cell(nb.cells[step.cell], step.cell, running)
+                elif step.what == "values":
+                    self._ask_questions(nb, step, running)
                 else:
                     self._try(nb.cells[step.cell].source, step, running)
 
@@ -184,6 +195,17 @@ class Observe(Execute):
         record = self._ask("emit", f"lambda: ({given_to(check)},)", job={**job, "cases": []} if again else job)
         if not again:
             running.records[step] = record
+
+    def _ask_questions(self, nb: NotebookNode, step: Step, running: Running) -> None:
+        """What was answered to all questions of the notebook, in one go."""
+        recorded = running.course.recorded
+        asked = {i: name for i, name in check_cells(nb).items() if name in recorded and not recorded[name].is_function}
+        answers = ", ".join(f"{name!r}: lambda: ({given_to(nb.cells[i].source)},)" for i, name in asked.items())
+        sent = self._ask("emit_values", f"{{{answers}}}", job={})
+        values = sent.get("values")
+        for i, name in asked.items():
+            record = values.get(name) if isinstance(values, dict) else sent
+            running.records[Step("public", i, name)] = record if isinstance(record, dict) else sent
 
     def _load_all(self, steps: list[Step], running: Running) -> None:
         """The second half of what saves and loads, in a kernel that knows nothing of the first."""
@@ -230,12 +252,11 @@ class Observe(Execute):
 # --- what came of it --------------------------------------------------------------------------------------------
 
 
-def _observed(steps: list[Step], records: Records) -> dict[str, list[Observed]]:
+def _observed(records: Records) -> dict[str, list[Observed]]:
     found: dict[str, list[Observed]] = {}
-    for step in steps:
+    for step, record in records.items():
         if step.what == "public":
-            kept = Observed(records.get(step), records.get(Step("hidden", step.cell, step.check)))
-            found.setdefault(step.name, []).append(kept)
+            found.setdefault(step.name, []).append(Observed(record, records.get(Step("hidden", step.cell, step.check))))
     return found
 
 

@@ -69,7 +69,7 @@ class Score(NbGraderPreprocessor):
         """The best of what a check was given: its own place comes first, then the last definition."""
         if name not in course.recorded:
             return Verdict(name, False, Kind.UNKNOWN, 0.0, "not scored", "The course has no rubric for this cell.")
-        verdicts = [verdict_on(course, name, each, examined) for each in observed]
+        verdicts = [verdict_on(course, name, each, examined) for each in observed or [Observed()]]
         best = max(verdicts, key=lambda verdict: (verdict.credit, verdict.passed))
         green = {result.exercise for result in before if result.kind == Kind.PASSED}
         uses = course.recorded[name].data.get("uses", ())

@@ -19,7 +19,7 @@ Records = dict["Step", dict[str, Any]]
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to run: a ``cell`` as it is, or a check's function on its "public" or "hidden" cases.
+    """One thing to run: a ``cell`` as it is, a check's function on its "public" or "hidden" cases, or all "values".
 
     ``check`` is the exercise and the cell after which its function was taken: a later definition makes another one.
     """
@@ -40,10 +40,14 @@ def check_cells(nb: NotebookNode) -> dict[int, str]:
 
 
 def steps_of(nb: NotebookNode, course: Course) -> list[Step]:
-    """Cells and checks in their order; a check again after the last cell that gives one of its names a new meaning."""
+    """Cells and checks in their order, then questions and hidden cases.
+
+    A function's check comes again after the last cell that gives its name a new meaning.
+    """
     checks = {i: name for i, name in check_cells(nb).items() if name in course.recorded}
     due: dict[int, list[Step]] = {}
-    for i, name in checks.items():
+    functions = {i: name for i, name in checks.items() if course.recorded[name].is_function}
+    for i, name in functions.items():
         for place in sorted({i, _last_definition(nb, i)}):
             due.setdefault(place, []).append(Step("public", i, f"{name}@{place}"))
     steps = []
@@ -51,8 +55,9 @@ def steps_of(nb: NotebookNode, course: Course) -> list[Step]:
         if cell.cell_type == "code" and not (is_grade(cell) and is_locked(cell)):
             steps.append(Step("cell", i))
         steps += due.get(i, [])
-    hidden_too = [s for found in due.values() for s in found if course.recorded[s.name].is_function]
-    return steps + [Step("hidden", s.cell, s.check) for s in hidden_too]
+    last = [Step("hidden", step.cell, step.check) for step in steps if step.what == "public"]
+    questions = [i for i, name in checks.items() if not course.recorded[name].is_function]
+    return steps + [Step("values", i) for i in questions[-1:]] + last
 
 
 def _last_definition(nb: NotebookNode, check: int) -> int:
@@ -78,11 +83,9 @@ def withheld_in(steps: list[Step], course: Course) -> list[str]:
 
 
 def job_of(course: Course, step: Step) -> dict[str, Any]:
-    """What the kernel is told: how to observe and on which inputs. Of a question only whose it is."""
-    recorded = course.recorded[step.name]
-    if not recorded.is_function:
-        return {"check": step.check}
-    return {"check": step.check, "observer": to_json(recorded.observer), "cases": _told(_cases(course, step), "then")}
+    """What the kernel is told: how to observe and on which inputs."""
+    observer = to_json(course.recorded[step.name].observer)
+    return {"check": step.check, "observer": observer, "cases": _told(_cases(course, step), "then")}
 
 
 def loading_job(course: Course, records: Records, step: Step) -> dict[str, Any] | None:
