@@ -43,7 +43,8 @@ def graded(tmp_path_factory):
     needs("libseccomp", "sandbox")
     course = copy_course(tmp_path_factory.mktemp("batch") / "course", "00", "05")
     for k, student in enumerate(STUDENTS):
-        submit(course, student, WRONG if k % 2 else {})
+        # Long enough for a kernel to be seen at work.
+        submit(course, student, WRONG if k % 2 else {}, after={"gradient_step": ["import time\ntime.sleep(1)"]})
     for path in submit(course, "broken").glob("*.ipynb"):
         path.write_text("{")
     assert grade(course) == 1
@@ -256,3 +257,9 @@ def test_plain_nbgrader_gives_the_same_scores(graded, tmp_path):
             gradebook.remove_submission("lecture12", submission.student.id)
     run(course, "nbgrader", "autograde", "lecture12")
     assert points(course) == {s: p for s, p in points(graded).items() if s in STUDENTS}
+
+
+def test_without_the_sandbox_there_is_a_warning_and_the_same_grades(course, capsys):
+    assert grade(course, student="s0", sandboxed=False) == 0
+    assert "without the sandbox a submission can do whatever you can" in capsys.readouterr().err
+    assert scores(course)["s0"][0] == 10.0

@@ -215,7 +215,8 @@ class Kernel:
         self.manager.write_connection_file()
         self.runtime = Path(self.manager.connection_file).parent
         self.known, self.how = {**known, "RUNTIME": str(self.runtime)}, "attempt" if locked else "in_a_child"
-        request = {"connection_file": self.manager.connection_file, "runtime": str(self.runtime), "sandbox": locked}
+        request = {"connection_file": self.manager.connection_file, "runtime": str(self.runtime)}
+        request |= {"sandbox": locked, "course": str(ROOT)}
         self.process = Forked(server.ask(request)["pid"])
         self.client, self.loop = self.manager.client(), asyncio.new_event_loop()
         self.client.start_channels()
@@ -304,7 +305,7 @@ def test_threads_are_limited(kernel):
 
 def test_nothing_else_has_a_name(kernel):
     """The whole tree, but for what is inside of the folders that are shown on purpose."""
-    shown = [*root.shown(), str(kernel.runtime), "/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"]
+    shown = [*root.shown(ROOT), str(kernel.runtime), "/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"]
     way = {str(p) for name in shown for p in (Path(name), *Path(name).parents)}
     code = f"shown = {shown!r}\nfor folder, folders, files in os.walk('/'):\n"
     code += "    for n in folders + files: print(os.path.join(folder, n))\n"
@@ -403,3 +404,10 @@ def test_an_ordinary_user_has_a_sandbox(tmp_path):
     )
     visible += 'exec setpriv --reuid=65534 --regid=65534 --clear-groups "$@"'
     assert why_not("", "unshare", "-m", "sh", "-c", visible.format(tmp_path / "root"), "sh") == ""
+
+
+def test_a_course_that_student_code_must_be_able_to_read_is_refused():
+    place = Path(sys.prefix) / "course"
+    assert sandbox.why_not(place).startswith(
+        f"The course lies in {sys.prefix}, which student code must be able to read."
+    )

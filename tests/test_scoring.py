@@ -102,8 +102,6 @@ def test_the_kernel_is_told_inputs_and_no_results(course):
             told = steps.job_of(course, step)
             assert set(told) == {"check", "observer", "cases"}
             assert all("then" not in case for case in told["cases"])
-    for name in EXERCISES.keys() - {e.name for e in FUNCTIONS}:
-        assert set(steps.job_of(course, both(name)[0])) == {"check"}
 
 
 def test_who_loads_does_not_know_what_was_there_before(course):

@@ -88,7 +88,7 @@ def grade(course: Course, student: str = "*", force: bool = False, workers: int 
         print("Warning: without the sandbox a submission can do whatever you can.", file=sys.stderr)
     used = [module for module in [settings.get("feedback", "").partition(":")[0]] if module]
     with _exclusive_lock(course), _pool(workers, cluster, len(found), used) as submit:
-        if settings.get("sandboxed", True) and (reason := sandbox.why_not()):
+        if settings.get("sandboxed", True) and (reason := sandbox.why_not(course.root)):
             raise CourseError(f"{reason}\nOnly for code that you would run yourself: --unsandboxed.")
         shutil.rmtree(_stages(course), ignore_errors=True)
         others = submit(prepare, course).result() - {course.assignment}

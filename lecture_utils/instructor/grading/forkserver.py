@@ -1,6 +1,6 @@
 """A process that has imported everything already and forks kernels: ready in a fraction of a second, and sharing memory.
 
-It is started with an empty environment. Each request is a JSON object {connection_file, runtime, sandbox}; the answer,
+It is started with an empty environment. Each request is a JSON object {connection_file, runtime, sandbox, course}; the answer,
 which comes from the new process itself, is {pid} or {error}. Kernels end with the process that asked for them.
 """
 
@@ -179,7 +179,7 @@ def _kernel(request: dict[str, Any], working: int) -> NoReturn:
         os.environ.update(own, OMP_NUM_THREADS="1", PATH="/usr/bin", LANG="C.UTF-8")
         tempfile.tempdir = None
         if request["sandbox"]:
-            sandbox.lock(runtime)
+            sandbox.lock(runtime, Path(request["course"]))
         else:
             os.chdir(work)
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -20,6 +20,7 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
 from traitlets import Type, default
 
+from lecture_utils.environment import ROOT
 from lecture_utils.instructor.grading import sandbox, server
 
 PROVISIONER = "lecture-utils-fork"
@@ -66,7 +67,8 @@ class ForkProvisioner(LocalProvisioner):
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> dict[str, Any]:
         manager = self.parent
         runtime = str(Path(manager.connection_file).parent)
-        request = {"connection_file": manager.connection_file, "runtime": runtime, "sandbox": manager.sandboxed}
+        request = {"connection_file": manager.connection_file, "runtime": runtime}
+        request |= {"sandbox": manager.sandboxed, "course": manager.course}
         answer = await asyncio.to_thread(server.ask, request)
         if "error" in answer:  # somebody may have ended it while it started
             answer = await asyncio.to_thread(server.ask, request)
@@ -150,6 +152,7 @@ class GradingKernelManager(AsyncKernelManager):
     """Kernels that talk over files in a private folder: the network of a sandboxed kernel is empty."""
 
     sandboxed = True
+    course = str(ROOT)  # the folder that is not to be seen
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -101,15 +101,16 @@ class Observe(Execute):
         cls._spent = {(student, assignment): {notebook: seconds} | ({} if notebook in spent else spent)}
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
-        if self.sandboxed and (reason := sandbox.why_not()):
-            raise sandbox.SandboxError(f"{reason} To grade code that you would run yourself, add --unsandboxed.")
         names = resources["nbgrader"]
+        course = course_in(self.config.CourseDirectory.root, names["db_url"], names["assignment"])
+        if self.sandboxed and (reason := sandbox.why_not(course.root)):
+            raise sandbox.SandboxError(f"{reason} To grade code that you would run yourself, add --unsandboxed.")
         place = [names[key] for key in ("student", "assignment", "notebook")]
         start = time.monotonic()
         self._deadline = start + self.submission_seconds - self.seconds_before(*place)
         self._own_seconds = OWN_SHARE * (self._deadline - start)
         self._left = NOTEBOOK_BYTES
-        running = Running(course_in(self.config.CourseDirectory.root, names["db_url"], names["assignment"]))
+        running = Running(course)
         steps = steps_of(nb, running.course)
         self._run(nb, steps, running)
         self._load_all(steps, running)
@@ -165,6 +166,11 @@ class Observe(Execute):
         with self.setup_kernel():
             self._ask("begin", repr(finished))
             yield
+
+    def create_kernel_manager(self) -> Any:
+        manager = super().create_kernel_manager()
+        manager.course = self.config.CourseDirectory.root
+        return manager
 
     def _run_cell(self, cell: NotebookNode, index: int, running: Running) -> None:
         """A cell of the notebook. What it defines after a line that fails is defined all the same."""

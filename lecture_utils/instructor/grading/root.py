@@ -35,12 +35,12 @@ class SandboxError(Exception):
     """Why student code cannot be locked in on this machine."""
 
 
-def change_root(runtime: Path) -> None:
+def change_root(runtime: Path, course: Path) -> None:
     """Make a root of what Python needs, leave the machine's for it, and go to the work folder. All under the same names."""
     call("mount", b"none", b"/", None, _PRIVATE | _RECURSIVE, None)
     work = root = str(runtime / WORK)
     _tmpfs(root, "size=1m,mode=755")
-    names = shown()
+    names = shown(course)
     for name in [*names, *filter(os.path.exists, _DEVICES)]:
         _show(name, root)
     for path in filter(os.path.exists, _hidden(root)):
@@ -61,10 +61,12 @@ def change_root(runtime: Path) -> None:
     os.chdir(work)
 
 
-def shown() -> list[str]:
-    """The Python environment, this package, and what else is on sys.path unless the course is in it: the outermost names."""
+def shown(course: Path) -> list[str]:
+    """The Python environment, this package, and what else is on sys.path unless a course is in it: the outermost names."""
+    courses = [ROOT, Path(os.path.realpath(course))]
     environment = [*_SYSTEM, sys.prefix, sys.base_prefix, str(ROOT / "lecture_utils")]
-    more = [p for p in [*sys.path, site.getusersitepackages()] if p and not ROOT.is_relative_to(os.path.realpath(p))]
+    more = [os.path.abspath(p) for p in [*sys.path, site.getusersitepackages()] if p]
+    more = [p for p in more if not any(c.is_relative_to(os.path.realpath(p)) for c in courses)]
     names = [os.path.abspath(p) for p in [*environment, *more] if os.path.exists(p)]
     outermost: list[str] = []
     for name in sorted({*names, *map(os.path.realpath, names)}):

@@ -56,11 +56,13 @@ _REHEARSAL = "from lecture_utils.instructor.grading import sandbox; sandbox.rehe
 
 
 @cache
-def why_not() -> str:
+def why_not(course: Path = ROOT) -> str:
     """Why there is no sandbox here, in a sentence or two; empty if there is one. Tried out in a process of its own."""
     if not sys.platform.startswith("linux"):
         return f"The sandbox needs Linux; this is {sys.platform}."
-    if inside := [p for p in shown() if ROOT.is_relative_to(os.path.realpath(p))]:
+    if inside := [
+        p for p in shown(course) if any(c.is_relative_to(os.path.realpath(p)) for c in (ROOT, course.resolve()))
+    ]:
         return f"The course lies in {inside[0]}, which student code must be able to read. Move it elsewhere."
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-P", "-c", _REHEARSAL, folder]
@@ -87,7 +89,7 @@ def rehearse() -> None:
         _seccomp()  # looks for its library with programs that are not there afterwards
         enter_namespaces()
         if (child := os.fork()) == 0:
-            lock(runtime)
+            lock(runtime, ROOT)
             close_doors()
             if os.path.exists(__file__):
                 raise SandboxError("the files of the course can still be seen from inside")
@@ -116,10 +118,10 @@ def die_with_parent() -> None:
     call("prctl", _PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def lock(runtime: Path) -> None:
+def lock(runtime: Path, course: Path) -> None:
     """Limits, root and rights of this thread and all that it starts. Call it before any other thread is there."""
     _limit()  # reads /proc, which is gone after the next line
-    change_root(runtime)
+    change_root(runtime, course)
     _give_up_rights()
 
 

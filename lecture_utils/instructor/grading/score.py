@@ -149,7 +149,11 @@ def _judged(course: Course, recorded: Recorded, kept: Hidden, observed: Observed
     finding = compare(recorded, visible)
     if finding.case is None:
         seen = interpret(rest, recorded.observer, kept.cases)
-        return explain(recorded, difference(kept.cases, seen, kept.reference, recorded.data["rtol"], hidden=True))
+        verdict = explain(recorded, difference(kept.cases, seen, kept.reference, recorded.data["rtol"], hidden=True))
+        if verdict.passed:
+            text = f"Right in all {len(visible)} visible cases and in the {len(rest)} that were drawn at grading."
+            return replace(verdict, headline="right", message=text)
+        return verdict
     verdict = explain(recorded, finding)
     if verdict.credit and not _also_hidden(course, recorded, finding.named, kept, rest):
         return replace(verdict, credit=0.0, message=f"{verdict.message}\nIn the hidden cases it does something else.")
