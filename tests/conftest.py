@@ -4,6 +4,7 @@ import glob
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack, contextmanager
 from ctypes.util import find_library
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +14,7 @@ import torch
 
 from lecture_utils.environment import ROOT
 from lecture_utils.instructor.authoring.record import load_rubrics
-from lecture_utils.instructor.grading import sandbox
+from lecture_utils.instructor.grading import sandbox, server
 
 SOURCE = ROOT / "source" / "lecture12"
 RUBRICS = SOURCE / "rubrics"
@@ -23,6 +24,32 @@ EXERCISES = load_rubrics(RUBRICS)
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
     torch.set_num_threads(1)
+
+
+# Files that take longest begin first: two workers then end at about the same time.
+SLOW = "rubrics attacks release batch build demo checks instructor_path student_path scoring cluster honest".split()
+
+
+def pytest_collection_modifyitems(items):
+    rank = {f"test_{name}.py": k for k, name in enumerate(SLOW)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_fork_server():
+    """All batches of this process ask the same server for kernels: its imports take seconds."""
+    with ExitStack() as stack:
+        start, started = server.running, []
+
+        @contextmanager
+        def shared():
+            if not started or not Path(started[-1]).exists():
+                started.append(stack.enter_context(start()))
+            yield started[-1]
+
+        server.running = shared
+        yield
+        server.running = start
 
 
 @pytest.fixture(scope="session")

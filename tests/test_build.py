@@ -77,12 +77,12 @@ def test_an_edit_of_the_paired_notebook_is_taken_over_into_the_source(course):
 
 
 def test_building_one_notebook_tells_which_others_it_leaves_behind(course):
-    source = course / "source" / "lecture12" / SOURCES[1].name
+    source = course / "source" / "lecture12" / SOURCES[2].name
     original = source.read_text(encoding="utf-8")
-    source.write_text(original.replace("# ## 1.3  ", "# ## 1.3  Really: ", 1), encoding="utf-8")
+    source.write_text(original.replace("# ## 2.3  ", "# ## 2.3  Really: ", 1), encoding="utf-8")
     assert source.read_text(encoding="utf-8") != original
     try:
-        result = run(course, "01")
+        result = run(course, "02")
     finally:
         source.write_text(original, encoding="utf-8")
     assert result.returncode == 0, result.stderr

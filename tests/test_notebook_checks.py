@@ -1,18 +1,36 @@
 """What `check`, `passed` and `scoreboard` show in a notebook, run in a real kernel."""
 
+import os
 import shutil
 
 import nbformat
 import pytest
 from conftest import EXERCISES
+from jupyter_client import KernelManager
 from nbclient import NotebookClient
 
 from lecture_utils.checks.quiz import which_set
 
 
+@pytest.fixture(scope="module")
+def kernel():
+    """One for most tests: torch takes its time to import."""
+    manager = KernelManager()
+    manager.start_kernel()
+    yield manager
+    manager.shutdown_kernel(now=True)
+
+
+AFRESH = """%reset -f
+import os
+os.chdir({!r})
+from lecture_utils.checks import notebook
+notebook._verdicts.clear()"""
+
+
 @pytest.fixture
-def run(tmp_path, checks_file):
-    """Run cells in a kernel beside a checks.json; what each showed, as (text, html, error name)."""
+def run(tmp_path, checks_file, kernel):
+    """Run cells beside a checks.json; what each showed, as (text, html, error name). ``env``: in a kernel of their own."""
     for name in ("checks.json", "checks.npz"):
         shutil.copy(checks_file.with_name(name), tmp_path)
 
@@ -23,12 +41,18 @@ def run(tmp_path, checks_file):
         notebook = nbformat.v4.new_notebook(
             cells=[
                 nbformat.v4.new_code_cell(c)
-                for c in ("from lecture_utils.checks import check, passed, scoreboard", *cells)
+                for c in (
+                    AFRESH.format(str(tmp_path)),
+                    "from lecture_utils.checks import check, passed, scoreboard",
+                    *cells,
+                )
             ]
         )
-        client = NotebookClient(notebook, allow_errors=True, resources={"metadata": {"path": str(tmp_path)}})
-        client.execute(**({"env": env} if env else {}))
-        return [show(c) for c in notebook.cells[1:]]
+        if env:
+            NotebookClient(notebook, allow_errors=True).execute(env=env)
+        else:
+            NotebookClient(notebook, km=kernel, allow_errors=True).execute(reset_kc=True)
+        return [show(c) for c in notebook.cells[2:]]
 
     return run
 
@@ -207,9 +231,9 @@ def adamw_step(w, grad, m, r, t, lr, beta1, beta2, eps, weight_decay):
     assert "adam_step: that one" not in own
 
 
-def test_validate_gets_the_whole_message(run, monkeypatch):
-    monkeypatch.setenv("NBGRADER_EXECUTION", "validate")
-    _, (_, _, errors), (_, _, missing) = run(WRONG, "check(gradient_step)", "check(momentum_step)")
+def test_validate_gets_the_whole_message(run):
+    validating = {**os.environ, "NBGRADER_EXECUTION": "validate"}
+    _, (_, _, errors), (_, _, missing) = run(WRONG, "check(gradient_step)", "check(momentum_step)", env=validating)
     assert [e.ename for e in errors] == ["CheckFailed"]
     assert "a step up the hill" in "\n".join(errors[0].traceback)
     assert "goes in" in "\n".join(errors[0].traceback)
