@@ -29,6 +29,7 @@ def lab(python, folder, *options):
         "JUPYTER_TOKEN": TOKEN,
         "JUPYTER_CONFIG_DIR": str(folder / ".jupyter"),
         "JUPYTERLAB_SETTINGS_DIR": str(folder / ".jupyter"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(folder / ".jupyter"),  # else what another test has open is opened here
     }
     command = [python, "-m", "lecture_utils", "lab", "--no-browser", "--port", str(port), *options]
     log = folder / "lab.log"

@@ -2,14 +2,12 @@
 
 import os
 import shutil
-import subprocess
-import sys
 
 import jupytext
 import nbformat
 import pytest
 
-from lecture_utils.environment import ROOT, CourseError, tools
+from lecture_utils.environment import ROOT, CourseError
 from lecture_utils.instructor.authoring import build
 from lecture_utils.instructor.authoring.course import Course
 
@@ -26,39 +24,37 @@ def course(tmp_path_factory):
     return copy
 
 
-def run(course, *arguments):
-    command = [sys.executable, "-m", "lecture_utils", "build", *arguments]
-    return subprocess.run(command, cwd=course, capture_output=True, text=True, check=False, env=tools())
+@pytest.fixture
+def told(capsys):
+    """``told(build.build, course, …)``: what it prints, or gives back."""
+    return lambda function, *arguments: (function(*arguments) or "") + capsys.readouterr().out
 
 
 def test_everything_generated_is_current():
     assert build.check(COURSE) == ""
 
 
-def test_rebuild_is_byte_identical(course):
+def test_rebuild_is_byte_identical(course, told):
     products = [course / folder / "lecture12" / f"{SOURCES[0].stem}.ipynb" for folder in ("notebooks", "solutions")]
     before = [p.read_bytes() for p in products]
     products[0].unlink()
     products[1].write_bytes(before[1].replace(b"w = -1.200", b"w = -1.234"))  # an output that no run gives
-    result = run(course, SOURCES[0].stem[:2])
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.count("wrote") >= 2
+    assert told(build.build, Course(course), ["00"]).count("wrote") >= 2
     assert [p.read_bytes() for p in products] == before
 
 
-def test_an_edit_of_a_product_is_found_with_a_readable_diff(course):
+def test_an_edit_of_a_product_is_found_with_a_readable_diff(course, told):
     product = course / "notebooks" / "lecture12" / f"{SOURCES[0].stem}.ipynb"
     text = product.read_text(encoding="utf-8")
     product.write_text(text.replace("Start here", "Begin here", 1), encoding="utf-8")
-    result = run(course, "--check")
+    difference = told(build.check, Course(course))
     product.write_text(text, encoding="utf-8")
-    assert result.returncode == 1
-    assert "Begin here" in result.stdout
-    assert "+" in result.stdout
-    assert "Start here" in result.stdout
+    assert "Begin here" in difference
+    assert "+" in difference
+    assert "Start here" in difference
 
 
-def test_an_edit_of_the_paired_notebook_is_taken_over_into_the_source(course):
+def test_an_edit_of_the_paired_notebook_is_taken_over_into_the_source(course, told):
     source = course / "source" / "lecture12" / SOURCES[0].name
     original = source.read_text(encoding="utf-8")
     pair = source.with_suffix(".ipynb")
@@ -67,26 +63,25 @@ def test_an_edit_of_the_paired_notebook_is_taken_over_into_the_source(course):
     nbformat.write(notebook, pair)
     later = source.stat().st_mtime + 10
     os.utime(pair, (later, later))
-    assert "edited since the last build" in run(course, "--check").stdout
+    assert "edited since the last build" in told(build.check, Course(course))
     assert source.read_text(encoding="utf-8") == original
-    assert run(course, SOURCES[0].stem[:2]).returncode == 0
+    build.build(Course(course), ["00"])
     assert source.read_text(encoding="utf-8") == original.replace(
         notebook.cells[0].source.splitlines()[-3],
         notebook.cells[0].source.splitlines()[-3] + "\n#\n# One more sentence.",
     )
 
 
-def test_building_one_notebook_tells_which_others_it_leaves_behind(course):
+def test_building_one_notebook_tells_which_others_it_leaves_behind(course, told):
     source = course / "source" / "lecture12" / SOURCES[2].name
     original = source.read_text(encoding="utf-8")
     source.write_text(original.replace("# ## 2.3  ", "# ## 2.3  Really: ", 1), encoding="utf-8")
     assert source.read_text(encoding="utf-8") != original
     try:
-        result = run(course, "02")
+        printed = told(build.build, Course(course), ["02"])
     finally:
         source.write_text(original, encoding="utf-8")
-    assert result.returncode == 0, result.stderr
-    assert f"stale    {SOURCES[8].stem}: build it, too" in result.stdout
+    assert f"stale    {SOURCES[8].stem}: build it, too" in printed
 
 
 def test_a_solution_that_fails_its_check_is_not_written():

@@ -111,11 +111,22 @@ def test_what_travels_for_the_checks_is_small():
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_unsolved_notebook_runs_to_its_end(path, tmp_path):
-    """Run All on a fresh notebook: no cell fails, and each check says 'not written yet'."""
+    """Run All on a fresh notebook: no cell fails, and each check says 'not written yet'.
+
+    Demonstrations take most of the time; nbval runs them with the solutions. Left out here are those that use nothing of a
+    student's; the others wait for a green check.
+    """
     notebook = nbformat.read(path, as_version=4)
+    answers = "\n".join(c.source for c in notebook.cells if c.metadata.get("nbgrader", {}).get("solution"))
+    to_be_written = set(re.findall(r"^(?:def|class) (\w+)", answers, re.MULTILINE))
+    for cell in notebook.cells:
+        if "demo" in cell.metadata.get("tags", []):
+            names = {n.id for n in ast.walk(ast.parse(cell.source)) if isinstance(n, ast.Name)}
+            cell.metadata.tags = [] if names & {"passed", *to_be_written} else ["demo"]
     for name in ("checks.json", "checks.npz"):
         (tmp_path / name).write_bytes((RELEASE / name).read_bytes())
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    place = {"metadata": {"path": str(tmp_path)}}
+    NotebookClient(notebook, timeout=120, resources=place, skip_cells_with_tag="demo").execute()
     graded = 0
     for cell in notebook.cells:
         if cell.cell_type != "code":

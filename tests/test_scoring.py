@@ -69,14 +69,21 @@ def test_the_reference_gets_everything_and_each_mistake_its_own_credit(exercise,
         assert (found.kind, found.credit) == (Kind.MISCONCEPTION, slip.credit), slip.name
 
 
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    """The same course with another secret."""
+    root = tmp_path_factory.mktemp("other")
+    (root / "source").symlink_to(ROOT / "source")
+    return Course(root)
+
+
 @pytest.mark.parametrize("name", [e.name for e in FUNCTIONS])
-def test_hidden_cases_are_others_depend_on_the_secret_and_are_kept(course, name, tmp_path):
+def test_hidden_cases_are_others_depend_on_the_secret_and_are_kept(course, other, name):
     kept = hidden.hidden(course, name)
     assert kept.cases
     assert kept.cases != course.recorded[name].data["cases"]
     assert hidden.hidden.__wrapped__(course, name).cases == kept.cases  # from disk
-    (tmp_path / "source").symlink_to(ROOT / "source")
-    assert hidden.hidden(Course(tmp_path), name).cases != kept.cases
+    assert hidden.hidden(other, name).cases != kept.cases
 
 
 def test_only_the_owner_reads_hidden_cases_and_the_secret(course):

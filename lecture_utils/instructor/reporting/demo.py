@@ -17,7 +17,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from lecture_utils.environment import ROOT, CourseError
+from lecture_utils.environment import CourseError
 from lecture_utils.instructor.authoring.course import Course
 from lecture_utils.instructor.grading import batch, sandbox
 from lecture_utils.instructor.reporting.report import report
@@ -29,20 +29,23 @@ WRITTEN = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="
 MISTAKES, ATTACKS = WRITTEN["mistakes"], WRITTEN["attacks"]
 
 
-def demo(directory: str | Path | None = None, browser: bool = True, only: tuple[str, ...] = ("*",)) -> int:
+def demo(
+    directory: str | Path | None = None, browser: bool = True, only: tuple[str, ...] = ("*",), of: Course | None = None
+) -> int:
     """Make a class in ``directory`` (a new temporary folder when left out), grade it, open its report.
 
-    ``only`` are patterns of student ids, for a smaller class. The exit code of grading. Raises ``CourseError``.
+    ``only`` are patterns of student ids, for a smaller class, ``of`` is another course than the one that is installed.
+    The exit code of grading. Raises ``CourseError``.
     """
     folder = Path(directory).resolve() if directory else Path(tempfile.mkdtemp(prefix="class-"))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise CourseError(f"{folder} is not an empty folder. Name one that is empty or not there yet.")
-    start, course = time.monotonic(), Course(folder)
+    start, course, of = time.monotonic(), Course(folder), of or Course()
     print(f"A throw-away class in {folder}", flush=True)
-    for part in (Course().source, Course().notebooks, Course().solutions):
+    for part in (of.source, of.notebooks, of.solutions):
         ignored = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
-        shutil.copytree(part, folder / part.relative_to(ROOT), ignore=ignored)
-    shutil.copy2(ROOT / "nbgrader_config.py", folder)
+        shutil.copytree(part, folder / part.relative_to(of.root), ignore=ignored)
+    shutil.copy2(of.root / "nbgrader_config.py", folder)
     reason = sandbox.why_not()
     students = _class(Course(folder), hostile=not reason)  # its own: what is read from it need not travel to workers
     students = {name: hand_in for name, hand_in in students.items() if any(fnmatch(name, pattern) for pattern in only)}
