@@ -118,11 +118,11 @@ def fingerprint(exercise: Exercise) -> str:
         rubric.with_name("questions.toml").read_bytes() if exercise.question else b""
     )
     numbers = str(sorted(constants_of(exercise).items())).encode()
-    return hashlib.sha256(b"\0".join([_machinery(), text, numbers, exercise.name.encode()])).hexdigest()[:12]
+    return hashlib.sha256(b"\0".join([machinery(), text, numbers, exercise.name.encode()])).hexdigest()[:12]
 
 
 @cache
-def _machinery() -> bytes:
+def machinery() -> bytes:
     """The code that records, without what changes nothing: comments, docstrings, where things are imported from."""
     package = Path(__file__).parents[2]
     files = [file for pattern in MACHINERY for file in sorted(package.glob(pattern))]

@@ -29,7 +29,8 @@ from tqdm import tqdm
 from lecture_utils.environment import CourseError
 from lecture_utils.instructor.authoring.course import Course, course_in
 from lecture_utils.instructor.grading import sandbox, server
-from lecture_utils.instructor.grading.folder import digest, why_refused
+from lecture_utils.instructor.grading.folder import digest, printable, why_refused
+from lecture_utils.instructor.grading.limits import address_space, lower
 
 FEEDBACK = "lecture_utils.instructor.reporting.feedback:write"  # reporting stands above grading: a name, no import
 PRELOAD = "lecture_utils.instructor.grading.preload"
@@ -196,15 +197,9 @@ def _start_worker(address: str, workers: int) -> None:
     parent = multiprocessing.parent_process()
     threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
     if sys.platform.startswith("linux"):
-        import resource  # not there on Windows
-
         # A kernel can send faster than one can read. Then this process ends, and not whichever the system chooses.
-        page = os.sysconf("SC_PAGESIZE")
-        used = int(Path("/proc/self/statm").read_text().split()[0]) * page
-        most = used + max(LEAST_MEMORY, os.sysconf("SC_PHYS_PAGES") * page // workers)
-        for what, limit in ((resource.RLIMIT_AS, most), (resource.RLIMIT_CORE, 0)):
-            hard = resource.getrlimit(what)[1]
-            resource.setrlimit(what, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+        share = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGESIZE") // workers
+        lower(AS=address_space() + max(LEAST_MEMORY, share), CORE=0)
 
 
 def _work_off(jobs: list[Job], submit: Callable[..., Future]) -> list[Record]:
@@ -303,11 +298,6 @@ def _keep(course: Course, record: Record, log: str = "") -> Record:
     except OSError as problem:  # a full disk: the next start does it again
         record.error = record.error or f"graded, but not recorded: {problem}"
     return record
-
-
-def printable(text: str) -> str:
-    """Names of files may hold bytes that are no text, and what a terminal takes for commands: those become ?."""
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _replace(old: Path, new: Path) -> None:

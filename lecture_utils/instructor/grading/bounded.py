@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 from lecture_utils.environment import CourseError
+from lecture_utils.instructor.grading.limits import address_space, lower
 from lecture_utils.instructor.grading.sandbox import die_with_parent
 
 LARGEST_FILE = 200 * 2**20  # bytes that the call may write
@@ -63,17 +63,9 @@ def _serve(function: Callable, args: tuple, seconds: float, memory: int, writer:
 
 
 def _limit(seconds: float, memory: int) -> None:
-    import resource  # not there on Windows
-
-    limits = {resource.RLIMIT_CPU: math.ceil(seconds), resource.RLIMIT_FSIZE: LARGEST_FILE, resource.RLIMIT_CORE: 0}
+    lower(CPU=math.ceil(seconds), FSIZE=LARGEST_FILE, CORE=0)
     if sys.platform.startswith("linux"):
-        limits[resource.RLIMIT_AS] = (
-            int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGESIZE") + memory
-        )
-    for what, most in limits.items():
-        hard = resource.getrlimit(what)[1]
-        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(what, (most, most))
+        lower(AS=address_space() + memory)
 
 
 def _call(function: Callable, args: tuple) -> tuple[str, Any]:

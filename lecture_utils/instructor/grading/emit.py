@@ -23,9 +23,9 @@ from IPython.display import display
 from lecture_utils.checks.observers import from_json, perform
 from lecture_utils.checks.traces import Problem, encode
 from lecture_utils.checks.withhold import withhold
+from lecture_utils.instructor.grading.results import MIME
 from lecture_utils.instructor.grading.shell import make_harmless
 
-MIME = "application/vnd.lecture-utils.observed+json"
 _pinned: dict[str, tuple] = {}  # what each check was given, by check
 
 

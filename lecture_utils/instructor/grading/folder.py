@@ -137,7 +137,12 @@ def opened(folder: Path, file: File) -> IO[bytes]:
     )
 
 
+def printable(text: str) -> str:
+    """Names of files may hold bytes that are no text, and what a terminal takes for commands: those become ?."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 def plain(text: str) -> str:
-    """Names may hold what a terminal obeys, bytes that are no text, and thousands of characters."""
-    text = "".join(c if c.isprintable() else "?" for c in text)
+    """``printable``, and not too long: names may have thousands of characters."""
+    text = printable(text)
     return text if len(text) <= 150 else f"{text[:80]}…{text[-65:]}"

@@ -21,7 +21,7 @@ def before_autograde(assignment: str, student: str, notebooks: list[str]) -> Non
     """nbgrader's ``pre_convert_hook``: build the notebooks anew, and tell nbgrader of those that it did not see."""
     submitted = Path(notebooks[0]).parent
     student = submitted.parent.name  # nbgrader tells the pattern that it was given
-    out = Path(_folder(), student, assignment)
+    out = Path(_folder().name, student, assignment)
     notebooks.clear()  # nbgrader goes on after an error of the hook
     app = Application.instance() if Application.initialized() else None
     believed = bool(app and app.config.Intake.get("timestamps", False))
@@ -29,7 +29,7 @@ def before_autograde(assignment: str, student: str, notebooks: list[str]) -> Non
     for note in [*found.notes, *found.problems.values()] if app else ():
         app.log.warning("%s: %s", student, note)
     if not found.notebooks:
-        raise CourseError(f"{student}: there is no notebook of this assignment that can be read")
+        raise CourseError(f"{student}: {found.error}")
     for name in found.notebooks:
         notebooks.append(str(submitted / f"{name}.ipynb"))
         _built[notebooks[-1]] = str(out / f"{name}.ipynb")
@@ -47,11 +47,6 @@ class HandedInExporter(NotebookExporter):
 
 
 @cache
-def _folder() -> str:
+def _folder() -> tempfile.TemporaryDirectory:
     """Of this process, and gone with it."""
-    folder = tempfile.TemporaryDirectory(prefix="handed-in-")
-    _kept.append(folder)
-    return folder.name
-
-
-_kept: list[tempfile.TemporaryDirectory] = []
+    return tempfile.TemporaryDirectory(prefix="handed-in-")

@@ -15,7 +15,7 @@ from lecture_utils.checks.recorded import Recorded
 from lecture_utils.checks.traces import Trace, decode, encode
 from lecture_utils.environment import CourseError
 from lecture_utils.instructor.authoring.course import Course
-from lecture_utils.instructor.authoring.files import stale
+from lecture_utils.instructor.authoring.files import machinery, stale
 from lecture_utils.instructor.authoring.record import reference_of
 
 
@@ -70,12 +70,9 @@ def _folder(course: Course) -> Path:
 
 def _everything(course: Course) -> str:
     """Of all that hidden cases are made from."""
-    files = [
-        *sorted(course.rubrics.glob("*.*")),
-        course.source / "checks.json",
-        *sorted(Path(__file__).parents[1].glob("authoring/*.py")),
-    ]
-    return _digest(course.secret, *(file.read_text(encoding="utf-8") for file in files if file.is_file()))
+    files = [*sorted(course.rubrics.glob("*.*")), *course.sources, course.source / "checks.json"]
+    texts = (file.read_text(encoding="utf-8") for file in files if file.is_file())
+    return _digest(course.secret, machinery().hex(), *texts)
 
 
 def _digest(*texts: str) -> str:

@@ -35,6 +35,7 @@ from lecture_utils.instructor.grading.folder import (
     walk,
     why_refused,
 )
+from lecture_utils.instructor.grading.results import METADATA
 from lecture_utils.instructor.grading.transplant import GivenCell, Released, answered, key, transplant
 
 SECONDS, MEMORY = 20, 1500 * 2**20  # for one hand-in
@@ -302,6 +303,6 @@ def _choose(name: str, released: Released, several: list[Candidate], out: Path, 
     if best.path != f"{name}.ipynb":
         found.notes.append(f"{plain(best.path)} was taken for {name}.ipynb.")
     found.notes += [f"{plain(best.path)}: {note}." for note in best.notes]
-    best.notebook.metadata["lecture_utils"] = {"moved": best.moved}
+    best.notebook.metadata[METADATA] = {"moved": best.moved}
     (out / f"{name}.ipynb").write_text(json.dumps(best.notebook, ensure_ascii=False), encoding="utf-8")
     found.notebooks.append(name)

@@ -29,7 +29,7 @@ from lecture_utils.checks.traces import Kind
 from lecture_utils.instructor.authoring.course import Course, course_in
 from lecture_utils.instructor.grading import sandbox
 from lecture_utils.instructor.grading.kernels import GradingKernelManager, UnlockedKernelManager
-from lecture_utils.instructor.grading.results import METADATA
+from lecture_utils.instructor.grading.results import METADATA, MIME
 from lecture_utils.instructor.grading.steps import (
     Records,
     Step,
@@ -42,7 +42,6 @@ from lecture_utils.instructor.grading.steps import (
 )
 
 EMIT = "lecture_utils.instructor.grading.emit"  # what runs in the kernel, and nowhere else
-MIME = "application/vnd.lecture-utils.observed+json"  # of what it displays
 RESTARTS = 5  # of the kernel per notebook
 DEATHS = 2  # of the kernel at one step, after which the step is left out: the first may have had another cause
 RECORD_BYTES, CELL_BYTES, NOTEBOOK_BYTES = (

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+MIME = "application/vnd.lecture-utils.observed+json"  # of what a kernel displays for grading
 METADATA = "lecture_utils"  # the key of a graded notebook's metadata under which everything of ours stands
 # Kinds of results that no check gives; all others are those of checks.traces.Kind.
 BY_HAND, MISSING, DAMAGED, FAILED = "by_hand", "missing", "damaged", "failed"

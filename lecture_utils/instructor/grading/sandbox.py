@@ -27,6 +27,7 @@ from pathlib import Path
 from types import ModuleType
 
 from lecture_utils.environment import ROOT
+from lecture_utils.instructor.grading.limits import address_space, lower
 from lecture_utils.instructor.grading.root import WORK, WORK_BYTES, SandboxError, call, change_root, seal, shown
 
 MEMORY, FILES, THREADS, CPU_SECONDS = 2 * 2**30, 256, 512, 600
@@ -156,21 +157,15 @@ def _seccomp() -> ModuleType:
 
 
 def _limit() -> None:
-    import resource  # here and not above: Windows has none, and reports can be written there
-
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    for what, most in {
-        resource.RLIMIT_AS: used + MEMORY,
-        resource.RLIMIT_CPU: CPU_SECONDS,
-        resource.RLIMIT_FSIZE: WORK_BYTES,
-        resource.RLIMIT_NOFILE: FILES,
-        resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_MSGQUEUE: 0,
-        resource.RLIMIT_NPROC: THREADS,  # of this namespace; root is exempt
-    }.items():
-        hard = resource.getrlimit(what)[1]
-        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(what, (most, most))
+    lower(
+        AS=address_space() + MEMORY,
+        CPU=CPU_SECONDS,
+        FSIZE=WORK_BYTES,
+        NOFILE=FILES,
+        CORE=0,
+        MSGQUEUE=0,
+        NPROC=THREADS,  # of this namespace; root is exempt
+    )
 
 
 def _give_up_rights() -> None:

@@ -15,6 +15,8 @@ from functools import lru_cache
 
 from nbformat import NotebookNode
 
+from lecture_utils.instructor.grading.results import METADATA
+
 _DEFINED = re.compile(r"^(?:(?:async )?def|class)[ \t]+(\w+)|^(\w+)[ \t]*(?::[^=\n]+)?=(?!=)", re.MULTILINE)
 _FENCED = re.compile(r"^(?:```|~~~)[^\n]*\n(.*?)^(?:```|~~~)", re.DOTALL | re.MULTILINE)
 _CODE_BEGINS = re.compile(r"^(?:async def |def |class |import |from \w|@\w|\w+ *=[^=])", re.MULTILINE)
@@ -134,7 +136,7 @@ def _cell(known: Released, piece: Piece, name: str) -> NotebookNode:
         cell = known.cells[piece.target]
         return NotebookNode({**cell, "source": piece.source if known.written(piece) else cell.source})
     code = {"outputs": [], "execution_count": None} if piece.kind == "code" else {}
-    own = NotebookNode(lecture_utils=NotebookNode(own=True))
+    own = NotebookNode({METADATA: NotebookNode(own=True)})
     return NotebookNode({"id": name, "cell_type": piece.kind, "metadata": own, **code, "source": piece.source})
 
 
