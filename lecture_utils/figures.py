@@ -77,6 +77,8 @@ def setup() -> None:
         }
     )
     if shell:
+        # The last line of a cell may be a figure: the picture is enough, nobody wants to read <Axes …> below it.
+        shell.display_formatter.ipython_display_formatter.for_type(Axes, lambda ax: None)
         formatters = shell.display_formatter.formatters
         formatters["image/png"].pop(Figure, None)
         formatters["text/html"].for_type(Figure, to_html)

@@ -49,6 +49,12 @@ def test_a_figure_reaches_the_notebook_once_with_its_description():
     assert "No description has been provided" not in page
 
 
+def test_a_figure_on_the_last_line_is_shown_once_and_says_nothing_more():
+    notebook = run(SETUP, "figures.curve([1, 2], [3, 4])")
+    assert [set(o.data) for o in notebook.cells[1].outputs] == [{"text/html", "text/plain"}]
+    assert notebook.cells[1].outputs[0].data["text/plain"].startswith("Figure: ")
+
+
 def test_a_students_own_figure_gets_a_generic_description():
     notebook = run(SETUP, "plt.plot([1, 2], label='mine')\nplt.xlabel('epoch'); plt.ylabel('loss')\nplt.show()")
     text = notebook.cells[1].outputs[0].data["text/plain"]
