@@ -44,6 +44,8 @@ for name, before, after, credit, message in [
      "the factor (1 − ηh) is not squared. The variance of a times w is a² times that of w."),
     ("noise_once", FORMULA, "lr**2 * noise_variance", 0.0,
      "the noise of a single step, η²σ². Every earlier step has left some too."),
+    ("halved", FORMULA, f"({FORMULA}) ** 1 / 2", 0.3,
+     "half the right value. (If that was to be a root: `** 1 / 2` halves. Asked for is the variance, without a root.)"),
     ("deviation", FORMULA, f"math.sqrt({FORMULA})", 0.5, "the standard deviation. Asked for is its square."),
     ("cancelled", BELOW, "lr * (2 - lr * curvature)", 0.0,
      "σ²/(2 − ηh): η above and h below the line are missing, or have cancelled. Of η² above, one η stays."),
@@ -123,6 +125,10 @@ for name, before, after, credit, message in [
      "t multiplies outside the exponent: a power binds more strongly than a product."),
     ("time_constant", "-k * t", "-t / k", 0.0, "−t/k in the exponent. k is a rate per epoch, so it multiplies t."),
     ("k_forgotten", "-k * t", "-t", 0.0, "e to the power −t, one pace for all: k says how fast it goes."),
+    ("half_life", "math.exp(-k * t)", "0.5 ** (t / k)", 0.0,
+     "k is used as a half-life. It says how large a share is lost at each moment: the larger, the faster."),
+    ("straight_line", "lr0 * math.exp(-k * t)", "lr0 - k * t", 0.0,
+     "a straight line: the same amount k lost in every epoch. What is lost is in proportion to what is left."),
     ("base_2", "math.exp(-k * t)", "2 ** (-k * t)", 0.3, "a power of 2. The constant k belongs to powers of e."),
     ("base_10", "math.exp(-k * t)", "10 ** (-k * t)", 0.3, "a power of 10. The constant k belongs to powers of e."),
 ]:  # fmt: skip
@@ -289,6 +295,8 @@ for name, before, after, credit, message in [
      "a batch never becomes smaller than the one before. It may: only batch0 is a floor."),
     ("squared", SIZE, "batch0 * (lr0 / lr) ** 2", 0.3,
      "the square of the ratio. The noise floor goes with η/B, one power of each."),
+    ("root", SIZE, "batch0 * (lr0 / lr) ** 0.5", 0.3,
+     "the root of the ratio. The noise floor goes with η/B, one power of each."),
 ]:  # fmt: skip
     growing_batch.slip(name, before, after, message, credit=credit)
 for phrase, message in {
