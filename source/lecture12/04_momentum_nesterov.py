@@ -12,9 +12,9 @@
 # %% [markdown]
 # # 4  Momentum and Nesterov
 #
-# Two lines of code can make gradient descent several times faster. You write them, and see where they help and where they harm.
+# Two lines of code can make gradient descent several times faster. You write them, and see where they help.
 #
-# **75 minutes · 17 points.** *Deeper* adds 10 minutes; nothing in it is graded. Afterwards you can
+# **75 minutes · 17 points.** *Deeper* adds 8 minutes; nothing in it is graded. Afterwards you can
 #
 # - write momentum in the lecture's form and in PyTorch's, and Nesterov's look-ahead;
 # - predict from learning rate, momentum and curvature whether a run converges, and how fast;
@@ -176,16 +176,15 @@ def torch_momentum_step(w, grad, buf, lr, momentum, dampening):
     Returns (w, buf): the new weights and the new buffer (never None).
     """
     ### BEGIN SOLUTION
-    if buf is None:
-        buf = grad.clone()
-    else:
-        buf = momentum * buf + (1 - dampening) * grad
-    return w - lr * buf, buf
+    new = grad.clone()
+    if buf is not None:
+        new = momentum * buf + (1 - dampening) * grad
+    return w - lr * new, new
     ### END SOLUTION
 
 # %% [markdown]
 # <details><summary>Hint 1</summary>The 3.5 is made of two parts: 2 from the old buffer, and 1.5 from the gradient 2.</details>
-# <details><summary>Hint 2</summary>Two cases: <code>if buf is None</code>, and otherwise. The weights move in both.</details>
+# <details><summary>Hint 2</summary>Two cases: <code>if buf is None</code>, or not. The weights move in both.</details>
 # <details><summary>Hint 3</summary>With a buffer: <code>momentum * buf + (…) * grad</code>, where the brackets hold the share that is left after dampening.</details>
 
 # %% nbgrader={"grade": true, "grade_id": "torch_momentum_step", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false} tags=["raises-exception"]
@@ -206,8 +205,8 @@ if passed("momentum_step", "torch_momentum_step"):
         b, buf = torch_momentum_step(b, RAVINE.grad(b), buf, lr, 0.9, 0.0)
         lengths["lecture form"].append(delta.norm().item())
         lengths["PyTorch form"].append(lr * buf.norm().item())
-    longer = lengths["lecture form"][30] / lengths["PyTorch form"][30]
-    print(f"first step after the drop: the lecture form goes {longer:.1f} times as far")
+    lecture, pytorch = (lengths[name][30] for name in lengths)
+    print(f"first step after the drop: lecture {lecture:.3f}, PyTorch {pytorch:.3f}")
     figures.curve(range(1, 61), lengths, x="step", y="length of the step", log="y",
                   lines={"rate ÷ 10": 30.5}, figure="step_lengths_around_a_drop")
 
@@ -231,8 +230,7 @@ if passed("momentum_step"):
     paths = {}
     for name, alpha in {"gradient descent": 0.0, "momentum 0.5": 0.5}.items():
         path = descend(RAVINE, momentum_step, RAVINE.start, 20, (0.0,), lr=0.075, alpha=alpha)
-        print(f"{name:16}  after 20 steps {abs(path[-1, 0]):.2f} from the minimum along the floor, "
-              f"{abs(path[-1, 1]):.3f} across")
+        print(f"{name:16}  after 20 steps {abs(path[-1, 0]):.2f} from the minimum along the floor")
         paths[name] = path
     figures.trajectories(RAVINE, paths, figure="ravine_two_paths")
 
@@ -246,7 +244,7 @@ if passed("momentum_step"):
 # %% [markdown]
 # ## 4.5  Does it converge
 #
-# Along one direction with curvature $h$ the gradient is $hw$. So one step multiplies the pair $(w, \Delta)$ by a 2×2 matrix $M$, and many steps by many of them. In the long run only one number counts, the factor per step: the **spectral radius**, the largest $|\lambda|$ of the eigenvalues $\lambda$ of $M$. Below 1 the run converges. Where eigenvalues are complex the run swings, and $|\lambda|$ is the length of a complex number.
+# Along one direction with curvature $h$ the gradient is $hw$. So one step multiplies the pair $(w, \Delta)$ by a 2×2 matrix $M$, and $t$ steps by $M^t$. In the long run each step changes its size by one factor, the **spectral radius**: the largest $|\lambda|$ of the eigenvalues of $M$. Below 1 the run converges. If $\lambda$ is complex the run swings, and $|\lambda|$ is the length of this complex number.
 #
 # **Exercise 4.4 (3 points).** Find $M$ from your `momentum_step`, and return the spectral radius. With $\alpha = 0$ it must be $|1-\eta h|$, as for gradient descent.
 
@@ -286,8 +284,6 @@ if passed("momentum_step", "spectral_radius"):
               f"measured on a run {measured:.3f}")
 
 # %% [markdown]
-# Momentum converges for $\eta h < 2(1+\alpha)$, gradient descent for $\eta h < 2$.
-#
 # ## 4.6  How much momentum is best
 #
 # The spectral radius for all settings at once. The axes are *roots*, $\sqrt{\eta h}$ and $\sqrt\alpha$: they make the dotted borders straight.
@@ -295,8 +291,8 @@ if passed("momentum_step", "spectral_radius"):
 # %% tags=["demo"]
 x, y = torch.linspace(0.01, 2.1, 300), torch.linspace(0, 1, 200)  # √(ηh) and √α
 radius = momentum_radius(lr_h=x**2, alpha=y[:, None] ** 2)
-ax = figures.heatmap(x, y, radius.clamp(max=1.6), x="√(learning rate × curvature)", y="√momentum",
-                     z_label="spectral radius (up to 1.6)", levels=[0.25, 0.5, 0.75],
+ax = figures.heatmap(x, y, radius.clamp(max=1.6), x="√(learning rate × curvature)",
+                     y="√momentum", z_label="spectral radius (up to 1.6)", levels=[0.25, 0.5, 0.75],
                      curves={"": ((2 + 2 * y**2).sqrt(), y), " ": ([0, 1, 2], [1, 0, 1])},
                      figure="map_of_momentum")
 for text, place in {"creeps": (0.12, 0.3), "swings": (0.87, 0.62), "diverges": (1.74, 0.3),
@@ -304,7 +300,7 @@ for text, place in {"creeps": (0.12, 0.3), "swings": (0.87, 0.62), "diverges": (
     ax.annotate(text, place, color="black" if text == "diverges" else "white")
 
 # %% [markdown]
-# Inside the triangle $w$ swings. There the radius does not depend on the rate: it equals the height, $\sqrt\alpha$. Outside it is larger than the height. On the left side, at **critical damping**, $w$ is just about to swing.
+# Inside the triangle $w$ swings. There the radius does not depend on the rate: it equals the height, $\sqrt\alpha$. Outside it is larger than the height. On the left side, at **critical damping**, $w$ is just about to swing. Right of the dashed line, $\eta h = 2(1+\alpha)$, runs diverge.
 #
 # A ravine has many curvatures, from $h_{min}$ to $h_{max}$, but only one $\eta$ and one $\alpha$. So it is a *horizontal line* in this map. A larger $\eta$ stretches the line, and the ratio of its ends stays: it follows from the **condition number** $\kappa = h_{max}/h_{min}$. The slowest direction decides, so the best setting is the lowest line that fits into the triangle.
 
@@ -354,7 +350,7 @@ if passed("momentum_step", "spectral_radius", "best_momentum"):
 # %% [markdown]
 # <details><summary><b>Read the figure</b></summary>
 #
-# Both tuned, momentum needs a quarter of the steps: the radius falls from $\frac{\kappa-1}{\kappa+1} = 0.923$ to 0.667, with $\sqrt\kappa$ in the place of $\kappa$. (In the corners a factor $t$ comes on top, so the squares lie above their line.) With $\alpha = 0.95$ the run swings and needs 595 steps, three times as many as gradient descent.
+# Both tuned, momentum needs a quarter of the steps: the radius falls from $\frac{\kappa-1}{\kappa+1} = 0.923$ to 0.667, with $\sqrt\kappa$ in the place of $\kappa$. (On the sides of the triangle a factor $t$ comes on top: the squares lie above their line.) With $\alpha = 0.95$ the run swings and needs 595 steps, three times as many as gradient descent.
 #
 # </details>
 
@@ -386,14 +382,14 @@ def effective_learning_rate(lr, alpha):
 check(effective_learning_rate)
 
 # %% [markdown]
-# Now the network of notebook 1, for eight epochs, with ten seeds each.
+# Now a network that learns to read digits, for eight epochs, with ten seeds each.
 #
 # **Predict.** SGD and momentum 0.9, both with $\eta = 0.03$: how many times lower does momentum end? And if each has its own best rate?
 
 # %% tags=["demo"]
 data = digits(device)
 rates = torch.tensor([0.03, 0.1, 0.3, 0.5, 0.65, 0.85, 1.1, 1.4, 1.8, 2.2, 2.8, 3.6, 4.7, 6.1])
-options = dict(seeds=range(10), data=data, epochs=8)
+options = {"seeds": range(10), "data": data, "epochs": 8}
 plain = sweep("sgd", lrs=rates.tolist(), **options).train_loss[:, :, -1]
 heavy = sweep("momentum", lrs=(rates / 10).tolist(), alpha=0.9, **options).train_loss[:, :, -1]
 print(f"same η = 0.03:             SGD {plain[0].mean():.2f}   momentum {heavy[2].mean():.2f}")
@@ -414,22 +410,20 @@ figures.band(rates, {"SGD": plain.T, "momentum 0.9": heavy.T}, x="effective lear
 # %% [markdown]
 # ## 4.8  Nesterov looks ahead
 #
-# A part of the coming step is known before any gradient: the share $\alpha$ of the old velocity. Nesterov takes the gradient where this part leads, at the **look-ahead point**. All else is as before; the step itself starts from $w$.
+# A part of the coming step is known before any gradient: what is left of the old velocity. Nesterov takes the gradient where this part leads, at the **look-ahead point**. All else is as before; the step itself starts from $w$.
 
 # %% tags=["demo"]
-w, delta, lr, alpha = torch.tensor([-1.6, 0.5]), torch.tensor([-0.9, 1.0]), 0.03, 0.9
-ahead = w - alpha * delta
-at_w, at_ahead = -lr * RAVINE.grad(w), -lr * RAVINE.grad(ahead)
-arrows = {"known part": (w, ahead), "momentum": (w, ahead + at_w), "Nesterov": (w, ahead + at_ahead),
-          "from the gradient at w": (ahead, ahead + at_w),
-          "from the gradient ahead": (ahead, ahead + at_ahead)}
-for name in ("momentum", "Nesterov"):
-    print(f"{name:9} ends {abs(arrows[name][1][1]):.2f} from the floor, y = 0")
-figures.vectors(
-    arrows, points={"w": w, "look-ahead point": ahead}, xlim=(-1.7, -0.5), ylim=(-0.85, 0.6),
-    colors=dict(zip(arrows, ["0.35", "momentum", "nesterov"] + ["momentum", "nesterov"])),
-    offsets={"momentum": (-45, -10), "Nesterov": (40, 10), "look-ahead point": (96, -5),
-             "known part": (78, -43)} | dict.fromkeys(list(arrows)[3:], (72, 0)), figure="look_ahead")
+w, ahead = torch.tensor([-1.6, 0.5]), torch.tensor([-0.79, -0.4])
+ends = {"momentum": ahead - 0.03 * RAVINE.grad(w), "Nesterov": ahead - 0.03 * RAVINE.grad(ahead)}
+arrows = {"known part": (w, ahead)} | {name: (w, end) for name, end in ends.items()}
+offsets = {"momentum": (-45, -10), "Nesterov": (40, 10), "known part": (80, -57)}
+for (name, end), place in zip(ends.items(), ("w", "the look-ahead point"), strict=True):
+    print(f"{name:9} ends {abs(end[1]):.2f} from the floor, y = 0")
+    arrows[f"gradient at {place}"], offsets[f"gradient at {place}"] = (ahead, end), (90, 0)
+figures.vectors(arrows, points={"w": w, "look-ahead point": ahead}, xlim=(-1.7, -0.5),
+                ylim=(-0.85, 0.6), offsets=offsets | {"look-ahead point": (96, -5)},
+                colors=dict(zip(arrows, ["0.35", *["momentum", "nesterov"] * 2], strict=True)),
+                figure="look_ahead")
 
 # %% [markdown]
 # The known part carries both across the floor. The gradient at $w$ pushes on; the gradient at the look-ahead point pushes back.
@@ -473,7 +467,8 @@ if passed("momentum_step", "nesterov_step"):
     heavy = descend(RAVINE, momentum_step, RAVINE.start, 60, (0.0,), lr=0.02, alpha=0.9)
     paths = {"momentum": heavy, "Nesterov": torch.stack(path)}
     for name, path in paths.items():
-        print(f"{name:9} after 60 steps: {abs(path[-1, 0]):.2f} along, {abs(path[-1, 1]):.2f} across")
+        along, across = path[-1].abs()
+        print(f"{name:9} after 60 steps: {along:.2f} along the floor, {across:.2f} across")
     figures.trajectories(RAVINE, paths, figure="ravine_momentum_nesterov")
 
 # %% [markdown]
@@ -486,7 +481,7 @@ if passed("momentum_step", "nesterov_step"):
 # %% [markdown]
 # ## 4.9  Through a shallow well
 #
-# This loss has a shallow well near $x = 1$ and a deep one near $x = -1$. Gradient descent stops in the first well that it meets.
+# A loss has a shallow well near $x = 1$ and a deep one near $x = -1$. Gradient descent stops in the first well that it meets.
 #
 # **Predict.** Momentum 0.9 starts at $x = 1.6$, beside the shallow well. Where does it end? And from $x = -1.7$, beside the deep one?
 
@@ -496,8 +491,9 @@ if passed("momentum_step"):
     for ax, x in zip(axes, (1.6, -1.7), strict=True):
         start, paths = torch.tensor([x, 1.1]).double(), {}
         for name, alpha in {"gradient descent": 0.0, "momentum": 0.9}.items():
-            paths[name] = descend(TWO_WELLS, momentum_step, start, 120, (0.0,), lr=0.02, alpha=alpha)
-            print(f"{name:16}  from x = {x:4}  to x = {paths[name][-1, 0]:5.2f}")
+            path = descend(TWO_WELLS, momentum_step, start, 120, (0.0,), lr=0.02, alpha=alpha)
+            print(f"{name:16}  from x = {x:4}  to x = {path[-1, 0]:5.2f}")
+            paths[name] = path
         figures.trajectories(TWO_WELLS, paths, xlim=(-1.8, 1.8), ax=ax)
 
 # %% [markdown]
@@ -530,17 +526,17 @@ if passed("momentum_step"):
     own = RuleOptimizer(mine.parameters(), momentum_step, state=(0.0,), lr=0.1, alpha=0.9)
     sgd = torch.optim.SGD(theirs.parameters(), lr=0.1, momentum=0.9)
     a, b = (train(m, o, data, epochs=5, seed=0) for m, o in [(mine, own), (theirs, sgd)])
-    print(f"{len(a.loss)} steps, losses equal to 1e-5: {(a.loss - b.loss).abs().max() < 1e-5}")
-    print(f"test accuracy: yours {a.test_accuracy[-1]:.1%}, PyTorch's {b.test_accuracy[-1]:.1%}")
+    print(f"{len(a.loss)} steps, losses equal to 1e-5: {(a.loss - b.loss).abs().max() < 1e-5}; "
+          f"test accuracy {a.test_accuracy[-1]:.1%} and {b.test_accuracy[-1]:.1%}")
 
 # %% [markdown]
 # ## What to remember
 #
-# - The velocity is a *sum* of past gradients with weights $1, \alpha, \alpha^2, \dots$ They add up to $1/(1-\alpha)$; the effective rate is $\eta/(1-\alpha)$.
-# - PyTorch keeps the learning rate outside. At a constant rate both forms are one algorithm; when it changes they are not.
-# - A run converges for $\eta h < 2(1+\alpha)$. The best momentum turns $\kappa$ into $\sqrt\kappa$; more than that swings.
-# - Nesterov takes the gradient where the velocity will carry us.
-# - Compare methods at equal effective rates, or better, each at its own best rate.
+# - Momentum: $\Delta\leftarrow\alpha\Delta+\eta\nabla L(w)$, then $w\leftarrow w-\Delta$. Nesterov takes the gradient at $w-\alpha\Delta$.
+# - The weights of past gradients add up to $1/(1-\alpha)$, so the effective rate is $\eta/(1-\alpha)$.
+# - PyTorch keeps the rate outside: one algorithm at a constant rate, but not when it changes.
+# - Stable for $\eta h<2(1+\alpha)$. The best momentum turns $\kappa$ into $\sqrt\kappa$; more of it swings.
+# - Compare methods each at its own best rate.
 
 # %% tags=["demo"]
 scoreboard("04")
@@ -553,7 +549,7 @@ scoreboard("04")
 # %% [markdown]
 # ## 4.11  Four forms and how to convert
 #
-# *4 minutes.* Books and libraries write momentum in four ways. $\tau$ is PyTorch's `dampening`.
+# *2 minutes.* Books and libraries write momentum in four ways. $\tau$ is PyTorch's `dampening`.
 #
 # | form | velocity | weights |
 # |:--|:--|:--|
@@ -562,9 +558,7 @@ scoreboard("04")
 # | PyTorch | $b = \alpha b + (1-\tau)\nabla L$ | $w \leftarrow w - \eta\, b$ |
 # | average (EMA) | $m = \alpha m + (1-\alpha)\nabla L$ | $w \leftarrow w - \eta\, m$ |
 #
-# From rest and at a constant rate, all of them take the same steps, if the rates are converted.
-#
-# **Predict.** The first three need the same $\eta$. Which rate does the average need?
+# From rest and at a constant rate, all of them take the same steps if the rates are converted. The first three need the same $\eta$. An average needs $\eta/(1-\alpha)$: at the same $\eta$ it is ten times slower, and a comparison with it says nothing about averaging.
 
 # %% tags=["demo"]
 def velocity_path(keep, new, out, steps=40):
@@ -587,12 +581,6 @@ for name, form in forms.items():
     print(f"{name:18}", "agrees to 1e-14" if gap < 1e-14 else f"differs by up to {gap:.1f}")
 
 # %% [markdown]
-# <details><summary><b>Read the numbers</b></summary>
-#
-# An average needs $\eta/(1-\alpha)$. At the same $\eta$ it is ten times slower, and a comparison with it says nothing about averaging.
-#
-# </details>
-#
 # When the rate changes in the middle of a run, the lecture's velocity can be rescaled by new rate over old. Then it walks PyTorch's path again: the *momentum correction* of [Goyal et al. 2017](https://arxiv.org/abs/1706.02677).
 
 # %% [markdown]
@@ -637,7 +625,7 @@ if passed("momentum_step", "nesterov_step"):
             print(f"{name:9} ηh = {lr:.2f}  {'converges' if abs(w) < 1 else 'diverges'}")
 
 # %% [markdown]
-# **Predict.** And on the network of 4.7, each at its own best rate?
+# **Predict.** On the network of 4.7, each at its own best rate: which of the two ends lower?
 
 # %% tags=["demo"]
 rates = torch.tensor([2.2, 2.8, 3.6, 4.7, 6.1])
@@ -649,10 +637,11 @@ for rule in ("momentum", "nesterov"):
 # %% [markdown]
 # <details><summary><b>Read the numbers</b></summary>
 #
-# The limit of a parabola does not decide here. Nesterov's best rate is even larger than momentum's, and it ends at about half the loss, 0.02 against 0.04. This is one problem, after eight epochs and with ten seeds.
+# Nesterov does, at about half the loss, 0.02 against 0.04. The limit of a parabola does not decide here: its best rate is even larger than momentum's. But this is one problem, after eight epochs.
 #
 # </details>
-#
+
+# %% [markdown]
 # **References**
 #
 # - B. T. Polyak, [Some methods of speeding up the convergence of iteration methods](https://doi.org/10.1016/0041-5553%2864%2990137-5), 1964: momentum, and its best setting on a quadratic.
