@@ -111,3 +111,14 @@ def descend(
         w, *carried = result if carried else (result,)
         path.append(w.clone())
     return torch.stack(path)
+
+
+def momentum_radius(lr_h: Tensor, alpha: Tensor) -> Tensor:
+    """The spectral radius of a step of momentum for many settings at once, of learning rate × curvature and momentum.
+
+    The eigenvalues solve λ² − (1 + α − ηh) λ + α = 0 (Polyak 1964; Goh 2017, "Why momentum really works").
+    """
+    lr_h, alpha = torch.broadcast_tensors(lr_h, alpha)
+    half = torch.complex((1 + alpha - lr_h).double() / 2, torch.zeros(alpha.shape, dtype=torch.float64))
+    root = (half**2 - alpha).sqrt()
+    return torch.maximum((half + root).abs(), (half - root).abs())

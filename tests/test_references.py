@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch.optim import lr_scheduler
 
 from lecture_utils.environment import ROOT
+from lecture_utils.landscapes import momentum_radius
 
 REFERENCE = {name: exercise.reference for name, exercise in EXERCISES.items()}
 H = torch.tensor([0.3, 1.0, 4.0], dtype=torch.float64)
@@ -91,6 +92,8 @@ def test_spectral_radius_is_that_of_the_matrix_of_one_step(lr_h, alpha):
     expected = torch.linalg.eigvals(matrix).abs().max().item()
     assert REFERENCE["spectral_radius"](lr_h, alpha, 1.0) == pytest.approx(expected, abs=1e-12)
     assert REFERENCE["spectral_radius"](lr_h / 4, alpha, 4.0) == pytest.approx(expected, abs=1e-12)
+    drawn = momentum_radius(torch.tensor(lr_h, dtype=torch.float64), torch.tensor(alpha, dtype=torch.float64))
+    assert drawn.item() == pytest.approx(expected, abs=1e-12)  # the map of 4.6
 
 
 @pytest.mark.parametrize("kappa", [2.0, 25.0, 100.0])

@@ -201,7 +201,7 @@ def _(random):
     ]
 
 
-# --- 4.7 nesterov_step -------------------------------------------------------------------------------------------
+# --- 4.8 nesterov_step -------------------------------------------------------------------------------------------
 
 
 @exercise(NOTEBOOK, points=3, returns="w delta")
@@ -321,6 +321,14 @@ for name, credit, before, after, message in [
      "run is governed by the eigenvalues."),
     ("wrong_sign_off_the_diagonal", 0.0, "-alpha", "alpha",
      "one sign off the diagonal is wrong. The gradient adds to the velocity, and the velocity is taken away from w."),
+    ("old_velocity_moves_w", 0.0, "[1 - lr_h, -alpha]", "[1.0, -1.0]",
+     "a matrix in which w moves by the velocity that came in. It should move by the new one, which has felt the gradient."),
+    ("w_without_gradient", 0.0, "[1 - lr_h, -alpha]", "[1.0, -alpha]",
+     "a matrix in which w moves without the new gradient. With w = 1 and Δ = 0, what does your step make of w?"),
+    ("w_without_share", 0.0, "[1 - lr_h, -alpha]", "[1 - lr_h, -1.0]",
+     "a matrix in which w moves by the whole old velocity. With w = 0 and Δ = 1, what does your step make of w?"),
+    ("velocity_without_share", 0.0, "[lr_h, alpha]", "[lr_h, 1.0]",
+     "a matrix in which nothing of the velocity is lost. With w = 0 and Δ = 1, what does your step make of Δ?"),
 ]:  # fmt: skip
     spectral_radius.slip(name, before, after, message, credit=credit)
 
@@ -370,7 +378,7 @@ def _(random):
     return [case(lr=lr, alpha=alpha, curvature=round(spot / lr, 2)) for lr, alpha, spot in rows]
 
 
-# --- 4.4 best_momentum -------------------------------------------------------------------------------------------
+# --- 4.6 best_momentum -------------------------------------------------------------------------------------------
 
 
 @exercise(NOTEBOOK, points=2, rtol=1e-5)
@@ -385,7 +393,7 @@ KAPPA = "κ where √κ belongs: (κ − 1)/(κ + 1) is the best that gradient d
 
 best_momentum.slip(
     "not_squared", "ratio**2", "ratio",
-    "the best rate of convergence, √α. The momentum that gives this rate is its square.", credit=0.5,
+    "the height of the line, which is √α and the best rate of convergence. The momentum is its square.", credit=0.5,
 )  # fmt: skip
 
 for name, before, after, also, message in [
@@ -404,7 +412,16 @@ for name, before, after, also, message in [
     ("root_of_difference", RATIO, "math.sqrt(kappa - 1) / math.sqrt(kappa + 1)", {"ratio**2": "ratio"},
      "the 1 stands under the roots. They are of κ alone."),
     ("rate_of_momentum", RATIO, "2 / (root + 1)", {},
-     "Polyak's best learning rate, for h from 1 to κ. The momentum belongs to it, and has another numerator."),
+     "how far out the left end of the line lies (Polyak's best learning rate, too, for h from 1 to κ). "
+     "The momentum belongs to the height of the line."),
+    ("root_instead_of_square", "ratio**2", "math.sqrt(ratio)", {},
+     "the root of the height. The height on the map is a root already: √α."),
+    ("right_end_at_the_tip", RATIO, "(root - 1) / root", {},
+     "the line whose left end touches the triangle and whose right end lies above its tip, at √(ηh) = 1. "
+     "The right end may go on, to the triangle's other side; then the line lies lower."),
+    ("right_end_at_the_tip_not_squared", RATIO, "(root - 1) / root", {"ratio**2": "ratio"},
+     "the height of the line whose right end lies above the tip of the triangle. The right end may go on to the other side; "
+     "and the momentum is the square of the height."),
     ("what_is_lost", "ratio**2", "1 - ratio**2", {},
      "the friction, 1 − α. With a large κ, should a step keep much of the velocity, or little?"),
 ]:  # fmt: skip
@@ -420,7 +437,7 @@ def _(random):
     return [case(kappa=k) for k in (by_hand, *(drawn(random, *r, 1) for r in ranges), 1.0)]
 
 
-# --- 4.6 effective_learning_rate ---------------------------------------------------------------------------------
+# --- 4.7 effective_learning_rate ---------------------------------------------------------------------------------
 
 
 @exercise(NOTEBOOK, points=1, rtol=1e-5)
