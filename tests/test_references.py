@@ -431,7 +431,9 @@ def test_evidence_board_is_the_rule_applied_to_what_the_notebook_prints():
         assert 1.0 not in ratios  # as printed, every seed is on one side
         lower = sum(ratio < 1 for ratio in ratios)
         outcome = "Adam" if lower >= 9 else "not Adam"
-        words[name] = ["against", "supports"][outcome == PREDICTED[name]] if inside and lower not in range(2, 9) else "silent"
+        words[name] = (
+            ["against", "supports"][outcome == PREDICTED[name]] if inside and lower not in range(2, 9) else "silent"
+        )
     assert sorted(words.values()) == ["against", "against", "silent", "silent", "supports", "supports"]
     question = EXERCISES["evidence_board"].question
     for which, numbers in enumerate(question.numbers):

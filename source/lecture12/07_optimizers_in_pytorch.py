@@ -14,12 +14,13 @@
 #
 # You have written them all. Now you use the library's, and find out which one is best. The answer depends on how you ask. So you learn to ask fairly, and then you put a famous conjecture about Adam to the test.
 #
-# **75 minutes · 15 points.** *Deeper* adds 14 minutes; nothing in it is graded. Afterwards you can
+# **75 minutes · 15 points.** *Deeper* adds 11 minutes; nothing in it is graded. Afterwards you can
 #
 # - translate the formulas of the lecture into arguments of `torch.optim`, and back;
 # - compare optimizers fairly, and see through a comparison that is not fair;
 # - start a training run of your own, and know what to check first.
-#
+
+# %% [markdown]
 # **Where we are.** You know what each rule does, and that a step can be too long even when its direction is right. What is missing: which rule, with which numbers, should you take?
 
 # %%
@@ -60,12 +61,13 @@ before = torch.nn.utils.parameters_to_vector(net.parameters()).detach()
 batches = torch.randperm(data.n, generator=generator(0)).split(64)
 
 # %% [markdown]
-# **Your turn** (not graded). Write the loop over `batches`, five lines, as in `train_epoch` of notebook 1. A batch is a tensor of indices into `data.x` and `data.y`.
+# **Your turn** (not graded). Write the loop over `batches`, five or six lines, as in `train_epoch` of notebook 1. A batch is a tensor of indices into `data.x` and `data.y`.
 
 # %% nbgrader={"grade": false, "grade_id": "ten_lines-own", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 ### BEGIN SOLUTION
 for batch in batches:
-    loss = F.cross_entropy(net(data.x[batch]), data.y[batch])
+    logits = net(data.x[batch])
+    loss = F.cross_entropy(logits, data.y[batch])
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -89,9 +91,9 @@ for lr, accuracy in zip(runs.lrs, runs.test_accuracy[:, :, -1]):
 #
 # </details>
 #
-# A rate that suits large networks and many thousand steps may be far too small here. Every default once suited somebody else's problem.
+# Every default once suited somebody else's problem.
 #
-# > Lecture notes ▸ caveat: the notes write Adam once with `lr=0.0001` and once with `lr=0.001`. The second is PyTorch's default and the paper's. The first is a choice; neither is right for every problem.
+# > Lecture notes ▸ caveat: the notes write Adam once with `lr=0.0001` and once with `lr=0.001`. The second is PyTorch's default and the paper's; neither is right for every problem.
 
 # %% [markdown]
 # ## 7.2  Every argument and its formula
@@ -111,7 +113,7 @@ for lr, accuracy in zip(runs.lrs, runs.test_accuracy[:, :, -1]):
 # %% [markdown]
 # Some arguments change the formula. `amsgrad` keeps the largest $r$ so far, `centered` subtracts the squared mean from $r$, and `maximize` climbs instead of descending. `decoupled_weight_decay` turns Adam into AdamW. Others only change how the same numbers are computed: `foreach` and `fused` (section 7.10), `capturable`, `differentiable`.
 #
-# > Lecture notes ▸ corrected: the notes close the bracket of `SGD` before `nesterov=False`. It is an argument, and it needs `momentum` > 0 and `dampening` = 0. Also, `lr` is not required any more ([torch.optim](https://docs.pytorch.org/docs/stable/optim.html)).
+# > Lecture notes ▸ corrected: the notes close the bracket of `SGD` before `nesterov=False`. It is an argument, and it needs `momentum` > 0 and `dampening` = 0. And `lr` is not required any more ([torch.optim](https://docs.pytorch.org/docs/stable/optim.html)).
 
 # %% tags=["demo"]
 p = [torch.zeros(3, requires_grad=True)]
@@ -278,10 +280,10 @@ for name, run in runs.items():
 # %% tags=["demo"]
 (ax,) = figures.panels(1, 1, figure="shared_rate", size=(7.2, 3.8))
 for name, run in runs.items():
-    label = figures.METHODS[name]["label"]
-    ax = figures.band(rates[name], run.val_loss[:, :, -1].T, label=label, ax=ax)
-ax = figures.dress(ax, x="learning rate", y="validation loss after 10 epochs", log="xy",
-                   ylim=(0.12, 6), yticks=[0.2, 0.5, 1, 2, 5], lines={"0.01": 0.01}, legend=True)
+    figures.band(rates[name], run.val_loss[:, :, -1].T, label=figures.METHODS[name]["label"],
+                 ax=ax, x="learning rate", y="validation loss after 10 epochs", log="xy",
+                 ylim=(0.12, 6), yticks=[0.2, 0.5, 1, 2, 5], legend=True)
+figures.dress(ax, lines={"0.01": 0.01}, legend=True)
 
 # %% [markdown]
 # (Mean and range of ten seeds.)
@@ -292,7 +294,7 @@ ax = figures.dress(ax, x="learning rate", y="validation loss after 10 epochs", l
 #
 # </details>
 #
-# So give each method its own best rate, under three rules. Choose the rate on *validation* data, or the test set becomes part of the training. A rate at which one seed diverges is out. And if the best rate is the first or the last one tried, you have not found the best: look further.
+# So give each method its own best rate, under three rules. Choose it on *validation* data, or the test set becomes part of the training. A rate at which one seed diverges is out. If the best rate is the first or the last one tried, look further.
 
 # %% [markdown]
 # **Exercise 7.3 (3 points).** Write the choice with these rules. `None` says "the grid is too small".
@@ -341,7 +343,8 @@ if passed("best_learning_rate"):
 # The last two lines show what `None` is for. A grid that ends at 0.068 would have left momentum at 94.7 %, last of all.
 #
 # </details>
-#
+
+# %% [markdown]
 # Tuned alike, the four are nearly level on this problem. Two large studies say how general this is. [Choi et al. (2019)](https://arxiv.org/abs/1910.05446) show that the grid that is searched can decide the ranking; with enough tuning, adaptive methods were never behind in their experiments. [Schmidt et al. (2021)](https://arxiv.org/abs/2007.01547) compared fifteen optimizers. None was ahead everywhere, and Adam remained a strong contender.
 
 # %% [markdown]
@@ -393,20 +396,21 @@ for name, p in hit.items():
 # </details>
 #
 # The adaptive methods are a little easier to tune than momentum, but not in another class. Only plain SGD is hard to tune here.
-#
-# > Lecture notes ▸ caveat: the notes say that Adam's defaults give reliable, solid performance. The valley is wide, but the default 0.001 need not lie in it: section 7.1 printed its accuracy, and three tries would have done better.
+
+# %% [markdown]
+# > Lecture notes ▸ caveat: the notes say that Adam's defaults give reliable, solid performance. The valley is wide, but the default 0.001 need not lie in it: section 7.1 printed 90 %.
 
 # %% [markdown]
 # ## 7.6  Is everything engineered around Adam
 #
-# The lecture ends with a hypothesis: perhaps Adam is not especially good for neural networks, but networks have become good for Adam. New architectures were tried out with Adam. What did not train with it was thrown away, and what is left suits it.
+# The lecture ends with a hypothesis: perhaps Adam is not especially good for networks, but networks have become good for Adam. New architectures were tried out with it. What did not train was thrown away, and what is left suits Adam.
 #
-# > Lecture notes ▸ sharpened: the notes call this an interesting hypothesis and name no source. It is [Orabona's](https://parameterfree.com/2020/12/06/neural-network-maybe-evolved-to-make-adam-the-best-optimizer/). In December 2020 he warned that it might be completely wrong. On 25 April 2023 he added that the idea is now widely accepted. Accepted is not the same as tested.
+# > Lecture notes ▸ sharpened: the notes call this an interesting hypothesis and name no source. It is [Orabona's](https://parameterfree.com/2020/12/06/neural-network-maybe-evolved-to-make-adam-the-best-optimizer/). In December 2020 he warned that it might be completely wrong; on 25 April 2023 he added that it is now widely accepted. Accepted is not tested.
 #
 # Taken at its word, it predicts: **Adam is ahead on architectures that were chosen while Adam was in use, and not on others.** Adam appeared in December 2014.
 
 # %% [markdown]
-# Six experiments, momentum against Adam. What counts is the training loss, because this is a claim about optimization. Schedule: cosine. Ten seeds; in each, both methods start from the same weights and see the same batches. A coarse search came first, by factors of three; you see the fine one. `duel` puts each method at its best rate, and divides the losses seed by seed.
+# Six experiments, momentum against Adam, by training loss, because this is a claim about optimization. A cosine schedule and ten seeds; in each, both methods start from the same weights and see the same batches. A coarse search came first; you see the fine one. `duel` puts each method at its best rate and divides the losses, seed by seed.
 
 # %% tags=["demo"]
 board = {}
@@ -433,7 +437,7 @@ for name, grid, change in (("A softmax regression", grid_a, {"hidden": 0}),
     duel(name, grid, {m: run.train_loss[:, :, -1] for m, run in results.items()})
 
 # %% [markdown]
-# **C and D.** C is a small convolutional network, D one block of attention over the eight rows of a picture. Both train for five epochs. `races.race` gives the loss of every example; *Deeper* 7.11 says how it works.
+# **C and D.** C is a small convolutional network, D one block of attention over the eight rows of a picture. Both train for five epochs. `races.race` gives the loss of every example; Section 7.11 says how it works.
 
 # %% tags=["demo"]
 ten = {"seeds": range(10), "epochs": 5, "batch_size": 64}
@@ -574,7 +578,7 @@ for name in ("momentum", "adam"):
 #
 # The rule is blind. Suppose that more experiments support the conjecture than speak against it: is it then probably true? Counting votes is not weighing evidence. An outcome that two explanations predict alike decides nothing between them, however often it is found.
 #
-# **Exercise 7.5 (4 points, read by a person).** In at most 150 words, in the cell below: is everything engineered around Adam?
+# **Exercise 7.5 (4 points, read by a person).** In at most one hundred and fifty words, in the cell below: is everything engineered around Adam?
 #
 # 1. Which *one* experiment tells most, for or against, and why? Give its numbers.
 # 2. Choose one that "supports". How could it have come out like this although the conjecture is wrong?
@@ -593,26 +597,13 @@ for name in ("momentum", "adam"):
 # - **1 point:** another explanation that predicts the *same* outcome (D: properties of attention itself, rare pixels, momentum diverging at 0.33 without a warm-up; F: small balanced problems suit momentum, and F was chosen as a control).
 # - **1 point:** a limit that could turn a result round: size, five epochs, the grid (C), β's not tuned, training loss only, which networks were chosen, one data set. "More data" without a reason: ½.
 # - **1 point:** an experiment with a stated outcome that would change the writer's mind. Without the outcome: ½.
-# - **Minus ½,** once: a wrong number, a claim of proof, or more than 200 words. Position and style are free.
+# - **Minus ½,** once: a wrong number, a claim of proof, or more than two hundred words. Position and style are free.
 # ### END SOLUTION
 
 # %% [markdown]
 # ## 7.8  What do I type on Monday
 #
-# A new problem, a blank file. A recipe that is hard to regret:
-#
-# 1. **Check before you train.** At the start the loss should be near $\ln(\text{classes})$. And the network must be able to learn one batch by heart. If either fails, look for a bug, not for an optimizer.
-# 2. **Optimizer:** AdamW, with its default β's. For images and convolutional networks, try SGD with momentum 0.9 and Nesterov, too.
-# 3. **First rate:** 0.001 for AdamW, 0.1 for momentum. Then a grid by **factors of 3**; around the best, by **1.5**, until the best is inside. Plot validation loss against the rate.
-# 4. **Schedule:** 5 % of the steps warm-up, then a cosine to zero, per step (notebook 3).
-
-# %% [markdown]
-# 5. **Clipping:** scale the gradient down when its norm is above 1. One wild batch can then no longer throw you out.
-# 6. **Weight decay:** 0.01 to 0.1 in AdamW, not on biases. Tune it after the rate.
-# 7. **Save** model, optimizer and scheduler together. Momentum and Adam have a state, and a run that loses it stumbles (notebooks 3 and 6).
-# 8. **Compare** only what has been tuned alike, with several seeds. Use the test set once, at the end.
-#
-# This is practice, not law. The first two checks are from [Karpathy's recipe](https://karpathy.github.io/2019/04/25/recipe/). You can copy the next two cells.
+# A new problem, a blank file. **Check before you train.** At the start the loss should be near $\ln(\text{classes})$: all classes are equally likely then. And the network must be able to learn one batch by heart. If either fails, look for a bug, not for an optimizer. (Both checks are from [Karpathy's recipe](https://karpathy.github.io/2019/04/25/recipe/).)
 
 # %% tags=["demo"]
 net = mlp(seed=0, device=device)
@@ -625,6 +616,19 @@ for _ in range(100):
     loss.backward()
     optimizer.step()
 print(f"one batch, 100 steps: loss {loss:.3f}")
+
+# %% [markdown]
+# Then a first run, by rules of thumb:
+#
+# 1. **Optimizer:** AdamW with its default β's. For convolutional networks try SGD with momentum 0.9, too.
+# 2. **Rate:** first 0.001 for AdamW, 0.1 for momentum. Then a grid by **factors of 3**, and around the best by **1.5**, until the best is inside. Plot validation loss against the rate.
+# 3. **Schedule:** 5 % of the steps warm-up, then a cosine to zero, per step (notebook 3).
+# 4. **Clipping:** shrink the gradient when its norm is above 1, so that one wild batch cannot throw you out.
+# 5. **Weight decay:** 0.01 to 0.1 in AdamW. Tune it after the rate.
+# 6. **Save** model, optimizer and scheduler together: momentum and Adam have a state (notebooks 3 and 6).
+# 7. **Compare** only what was tuned alike, with several seeds. Use the test set once, at the end.
+#
+# You can copy this cell.
 
 # %% tags=["demo"]
 def monday(lr, epochs=10, warmup=0.05):
@@ -652,8 +656,8 @@ for lr in (0.001, 0.003, 0.01, 0.03, 0.1):
 
 # %% nbgrader={"grade": false, "grade_id": "monday-own", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 ### BEGIN SOLUTION
-for lr in (0.015, 0.022, 0.033, 0.047):
-    print(f"lr {lr:<6g} validation loss {monday(lr):.3f}")
+for finer in (0.015, 0.022, 0.033, 0.047):
+    print(f"lr {finer:<6g} validation loss {monday(finer):.3f}")
 ### END SOLUTION
 
 # %% [markdown]
@@ -673,7 +677,8 @@ scoreboard("07")
 
 # %% [markdown]
 # (The four points of exercise 7.5 are given by hand and not counted here.)
-#
+
+# %% [markdown]
 # ## Deeper
 #
 # Three things for those who want to know more: a trap when a state is loaded, what changes on a GPU, and how the races were run. Nothing here is graded.
@@ -758,7 +763,7 @@ for how, (duration, weights) in results.items():
 # %% [markdown]
 # The times are those of the machine that this ran on; the step is the same in all three. The more tensors there are, and the smaller each of them, the more is saved.
 #
-# The next cell needs a GPU. It downloads MNIST once (15 MB), 50,000 pictures of 28 × 28 pixels to train on, and trains a network with 1.6 million weights. Without a GPU it says so and goes on; you miss a run, but nothing new.
+# The next cell needs a GPU. It downloads MNIST once (15 MB), pictures of 28 × 28 pixels, and trains a network with 1.6 million weights. Without a GPU it says so and goes on; you miss a run, but nothing new.
 
 # %% tags=["demo", "nbval-ignore-output"]
 if device.type == "cpu":
@@ -782,11 +787,11 @@ else:
 # %% [markdown]
 # ## 7.11  How the experiments were run
 #
-# *5 minutes.* A model in `lecture_utils/races.py` is a function of a dictionary of weights and of the inputs. For ten seeds there are ten dictionaries. They are stacked into one, in which each tensor has a first axis of ten. `torch.func.vmap` turns a function of one network into a function of all ten: it runs the same operations, with one more axis.
+# *2 minutes.* A model in `lecture_utils/races.py` is a function of a dictionary of weights and of the inputs. For ten seeds there are ten dictionaries. They are stacked into one, in which each tensor has a first axis of ten. `torch.func.vmap` turns a function of one network into a function of all ten: it runs the same operations, with one more axis.
 #
 # An optimizer works element by element, so it does not notice that its parameters are ten networks. The loss that goes backward is the *sum* over the networks. So no network feels another: the derivative of one network's loss by another's weights is zero.
 #
-# The rates are trained one after the other, or side by side where there are several cores. Does this give what a plain loop gives?
+# Does this give what a plain loop gives?
 
 # %% tags=["demo"]
 model, lr, seed, steps = races.linear(32, 127), 2.2, 3, 60
