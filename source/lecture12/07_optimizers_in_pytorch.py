@@ -483,7 +483,7 @@ for ax, title in zip(axes, ("all at 0.22", "each at its best rate")):
         print(f"{label:31}" + "".join(f"{loss:6.1f}" for loss in by_size.mean(dim=0)))
         figures.band(sizes, by_size, label=label, ax=ax)
     figures.dress(ax, x="examples of the class", log="x", xlim=(80, 0.8), xticks=sizes, title=title)
-axes[0].set_ylabel("training loss")
+figures.dress(axes[0], y="training loss")
 
 # %% [markdown]
 # (Mean and range of ten seeds.)
@@ -625,8 +625,6 @@ print(f"one batch, 100 steps: loss {loss:.3f}")
 # 3. **Schedule:** 5 % of the steps warm-up, then a cosine to zero, per step (notebook 3).
 # 4. **Clipping:** shrink the gradient when its norm is above 1, so that one wild batch cannot throw you out.
 # 5. **Weight decay:** 0.01 to 0.1 in AdamW. Tune it after the rate.
-# 6. **Save** model, optimizer and scheduler together: momentum and Adam have a state (notebooks 3 and 6).
-# 7. **Compare** only what was tuned alike, with several seeds. Use the test set once, at the end.
 #
 # You can copy this cell.
 
@@ -661,7 +659,10 @@ for finer in (0.015, 0.022, 0.033, 0.047):
 ### END SOLUTION
 
 # %% [markdown]
-# One seed each: differences in the last digit mean nothing.
+# One seed each: small differences mean nothing. So two more lines for the list:
+#
+# 6. **Compare** only what was tuned alike, with several seeds. Use the test set once, at the end.
+# 7. **Save** model, optimizer and scheduler together: momentum and Adam have a state (notebooks 3 and 6).
 
 # %% [markdown]
 # ## What to remember

@@ -420,7 +420,7 @@ def _(random):
 _EXPERIMENTS = {
     "A": ("softmax regression", "linear and convex; models of this kind are from the 1950s", "against"),
     "B": ("one hidden layer", "trained by backpropagation, with momentum, since 1986", "silent"),
-    "C": ("convolution", "LeNet 1989, AlexNet 2012, both trained with SGD", "silent"),
+    "C": ("convolution", "LeNet 1989, AlexNet 2012, trained with SGD and momentum", "silent"),
     "D": ("attention", "the transformer, 2017, trained with Adam", "supports"),
     "E": ("heavy-tailed classes, a linear model", "a model like that of A", "against"),
     "F": ("classes of one size, the same linear model", "a model like that of A", "supports"),
