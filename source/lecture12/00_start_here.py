@@ -188,7 +188,7 @@ if passed("gradient_step"):
 # | decay of the learning rate | $k$ | $k$, $\lambda$ | `gamma` $= e^{-k}$ in `ExponentialLR` |
 
 # %% [markdown]
-# The notebooks use the lecture's letters, with one exception: for Adam, notebook 6 and everything after it that is about `betas` write $\beta_1$ and $\beta_2$, as the paper and PyTorch do. $\beta_1$ is the lecture's $\alpha$, and $\beta_2$ is its $\beta$.
+# The notebooks use the lecture's letters, with one exception. From notebook 6 on, Adam's two decays are written $\beta_1$ and $\beta_2$, as in the paper and in PyTorch: $\beta_1$ is the lecture's $\alpha$, and $\beta_2$ is its $\beta$. For momentum and RMSProp nothing changes.
 #
 # > Lecture notes ▸ corrected: the notes find Adam's $\alpha$, 0.9, and $\beta$, 0.999, "in the RMSProp equation". The numbers are right. But RMSProp has only the second one; the first belongs to Adam's $m$.
 
