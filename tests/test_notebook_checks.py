@@ -174,6 +174,15 @@ def test_passed_waits_for_a_green_check(run):
     assert after == "works\n"
 
 
+def test_a_demonstrated_card_counts_nothing(run):
+    shown = "from lecture_utils.checks import judge, show_verdict\nshow_verdict(judge(gradient_step), 'uphill')"
+    _, (_, html, errors), (board, _, _) = run(WRONG, shown, "scoreboard('00')")
+    assert "uphill" in html
+    assert "a step up the hill" in html
+    assert not errors
+    assert "not run yet" in board
+
+
 def test_scoreboard_counts_in_the_notebooks_order(run):
     board = "scoreboard('04')"
     (fresh, html, _), _, (done, _, _) = run(

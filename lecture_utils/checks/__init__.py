@@ -3,6 +3,7 @@
 ``check(f)`` is what a notebook calls; ``judge(f, "momentum_step")`` is the function behind it.
 """
 
+from lecture_utils.checks.card import show_verdict
 from lecture_utils.checks.explain import Verdict
 from lecture_utils.checks.judge import judge
 from lecture_utils.checks.notebook import CheckFailed, check, check_answer, explain_errors, passed, scoreboard
@@ -10,6 +11,7 @@ from lecture_utils.checks.quiz import ask, drawn, judge_question
 
 __all__ = [
     "CheckFailed", "Verdict", "ask", "check", "check_answer", "drawn", "judge", "judge_question", "passed", "scoreboard",
+    "show_verdict",
 ]  # fmt: skip
 
 explain_errors()

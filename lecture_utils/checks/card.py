@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from dataclasses import replace
 from typing import NamedTuple
 
 from IPython import get_ipython
@@ -52,6 +53,11 @@ def show(card: Card) -> None:
         display({"text/plain": card.plain, "text/html": card.rich}, raw=True)
     else:
         print(card.plain)
+
+
+def show_verdict(verdict: Verdict, name: str = "") -> None:
+    """Show the card of a verdict, under another ``name`` if one is given, and count nothing: to demonstrate what a check says."""
+    show(card(replace(verdict, exercise=name or verdict.exercise)))
 
 
 def in_html(text: str) -> str:

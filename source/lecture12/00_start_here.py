@@ -12,19 +12,19 @@
 # %% [markdown]
 # # 0  Start here
 #
-# In twenty minutes you will have run a cell, written your first update rule, been told what is wrong with a bad one, and seen your own rule walk downhill.
+# In a quarter of an hour you will have run a cell, written your first update rule, seen how a check names a mistake, and watched your own rule walk downhill.
 #
-# **20 minutes · 1 point.** Afterwards you can
+# **15 minutes · 1 point.** Afterwards you can
 #
 # - work through a notebook of this course: predict, run, write, check, hand in;
 # - read what a check says, also when your code crashes;
 # - find any symbol of the lecture in the papers and in PyTorch.
 
 # %% [markdown]
-# ## 0.1  A notebook is run from top to bottom
+# ## 0.1  Run cells from top to bottom
 #
 # A grey cell holds code. Click into it and press **Shift + Enter**: it runs, its result appears below, and the next cell is selected. Cells share their variables, so run them in order.
-# When something looks odd, choose **Kernel → Restart Kernel and Run All Cells…** in the menu: it is always safe. Exercises you have not written yet say so, and the rest goes on.
+# When something looks odd, choose **Kernel → Restart Kernel and Run All Cells…** in the menu. It is always safe: exercises that you have not written yet say so, and the rest goes on.
 #
 # The next cell is the set-up cell. Every notebook has one.
 
@@ -32,24 +32,23 @@
 import torch
 
 from lecture_utils import figures
-from lecture_utils.checks import check, judge, passed, scoreboard
+from lecture_utils.checks import check, judge, passed, scoreboard, show_verdict
+from lecture_utils.devices import describe, pick_device
 from lecture_utils.landscapes import RAVINE, descend
 
 figures.setup()
 
 # %% [markdown]
-# Everything here runs on a laptop's processor in seconds. Where your machine has a graphics card that PyTorch can use, the notebooks use it.
+# Everything here runs on a laptop's processor in seconds. If PyTorch finds a graphics card, the notebooks use it. What has it found on your machine?
 
 # %% tags=["nbval-ignore-output", "demo"]
-from lecture_utils.devices import describe, pick_device
-
 print(describe(pick_device()))
 
 # %% [markdown]
-# ## 0.2  First predict, then run
+# ## 0.2  First predict and then run
 #
-# Where a cell is worth a thought, a question stands before it, marked **Predict**. Answer it before you press Shift + Enter, on paper or in your head.
-# A wrong prediction is the best thing that can happen: you will remember the answer.
+# Before important cells you find a question, marked **Predict**. Answer it before you press Shift + Enter, on paper or in your head. A wrong prediction is the best thing that can happen: you will remember the answer.
+# Below such a cell stands a line that you can open with a click. It explains what you have just seen.
 #
 # **Predict.** We minimise $L(w) = w^2$, starting at $w = 1$, with ten steps of gradient descent and learning rate $\eta = 1.1$. Where do we end: near 0, at 1, or far away?
 
@@ -60,7 +59,12 @@ for step in range(10):
     print(f"step {step + 1:2}   w = {w:6.3f}")
 
 # %% [markdown]
-# **Read the numbers.** Each step multiplies $w$ by $1 - 1.1\cdot 2 = -1.2$: we jump across the minimum and land a little further out every time. After ten steps $w = 1.2^{10} \approx 6.2$.
+# <details><summary><b>Read the numbers</b></summary>
+#
+# Each step multiplies $w$ by $1 - 1.1\cdot 2 = -1.2$. We jump across the minimum and land a little further out every time. After ten steps we are at $w = 1.2^{10} \approx 6.2$.
+#
+# </details>
+#
 # A step can be too long even when its direction is right. Half of this lecture is about that sentence.
 
 # %% [markdown]
@@ -72,7 +76,7 @@ for step in range(10):
 #
 # $w$ are the weights (PyTorch: a parameter `p`), $\nabla L(w)$ is the gradient (`p.grad`), $\eta$ is the learning rate (`lr`).
 #
-# **Exercise 0.1 (1 point).** Write one step of gradient descent. Replace the lines `# YOUR CODE HERE` and `raise NotImplementedError()`. The weights and the gradient are tensors of one shape, whatever it is, so no loop is needed. Then run the check below it, as often as you like: it costs nothing.
+# **Exercise 0.1 (1 point).** Write one step of gradient descent. Put your own lines in place of `# YOUR CODE HERE` and `raise NotImplementedError()`. The weights and the gradient are tensors of one shape, whatever it is, so no loop is needed. Then run the check below, as often as you like: it costs nothing.
 
 
 # %% nbgrader={"grade": false, "grade_id": "gradient_step-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
@@ -96,9 +100,11 @@ def gradient_step(w, grad, lr):
 check(gradient_step)
 
 # %% [markdown]
-# ## 0.4  A check tells you which mistake it looks like
+# ## 0.4  A check names the mistake
 #
-# It calls your function on several cases, for several steps each, and compares what comes back with recorded numbers. It also knows the numbers of the usual slips, and of two of them at once. Here are five answers that are not right, and what the check says to each.
+# A check calls your function on several cases, for several steps each, and compares what comes back with recorded numbers. It also recognises common mistakes, alone or two at once.
+#
+# Here are three wrong answers, and the card that each would get. Can you see what is wrong before the card tells you?
 
 
 # %% tags=["demo"]
@@ -106,35 +112,27 @@ def uphill(w, grad, lr):
     return w + lr * grad
 
 
-def two_slips(w, grad, lr):
+def two_mistakes(w, grad, lr):
     return w + grad
-
-
-def forgets_to_return(w, grad, lr):
-    w = w - lr * grad
 
 
 def crashes(w, grad, lr):
     return w - lr * gradient  # there is no such name
 
 
-def not_written(w, grad, lr):
-    raise NotImplementedError()
-
-
-for answer in (uphill, two_slips, forgets_to_return, crashes, not_written):
-    print(judge(answer, "gradient_step"), end="\n\n")
+for answer in (uphill, two_mistakes, crashes):
+    show_verdict(judge(answer, "gradient_step"), answer.__name__)
 
 # %% [markdown]
-# **How to read it.** The first line says how far your answer agrees. Then comes the likely mistake, or the line of your code that failed. The table shows the first step that differs, so that you can redo it by hand: what goes in, what is expected, and what came from you, with the first wrong number marked.
+# The first line of a card says how far the answer agrees. Then comes the likely mistake, or the line of code that failed. The table shows the first step that differs, so that you can redo it by hand; the first wrong number is marked.
 #
-# A green check means: right on the visible cases. When your work is graded, more cases are drawn with other numbers, so an answer that only fits the visible ones will not do.
-# Different ways to write a right answer are all fine: in place, in another order, with NumPy.
+# A green card means: right on the visible cases. Grading draws more cases, with other numbers.
+# Every way to write a right answer is fine: in place, in another order, with NumPy. Only do not forget the `return`.
 
 # %% [markdown]
-# ## 0.5  Then your rule goes to work
+# ## 0.5  Your rule goes to work
 #
-# After a check your own function is used for something. Those cells wait for the green check. Here your `gradient_step` walks down a ravine, a valley that is steep on its sides and flat along its floor. You will meet it again in notebook 4.
+# After its check, your own function is put to use; such cells wait for the green card. Here your `gradient_step` walks down a ravine: a valley with steep sides and a flat floor. You will meet it again in notebook 4.
 #
 # **Predict.** One walk has a learning rate of 0.02, the other 0.075. Which one zigzags, and which one gets further?
 
@@ -144,31 +142,30 @@ if passed("gradient_step"):
         f"lr = {lr}": descend(RAVINE, gradient_step, RAVINE.start, 30, lr=lr)
         for lr in (0.02, 0.075)
     }
-    figures.trajectories(
-        RAVINE,
-        paths,
-        alt="Two paths of gradient descent in a ravine. With rate 0.02 the path drops to the floor "
-        "and creeps along it. With rate 0.075 it jumps from wall to wall but gets much further.",
-    )
     for name, path in paths.items():
         print(f"{name:10}  distance to the minimum after 30 steps: {path[-1].norm():.2f}")
+    figures.trajectories(RAVINE, paths, figure="ravine_two_rates")
 
 # %% [markdown]
-# **Read the figure.** The larger rate zigzags between the walls, and still ends far closer to the minimum: along the floor every step is longer. The zigzag is the price. Momentum (notebook 4) wants the one without the other.
+# <details><summary><b>Read the figure</b></summary>
+#
+# The larger rate zigzags between the walls, and still ends far closer to the minimum, because along the floor every step is longer. The zigzag is its price. Momentum (notebook 4) wants the long steps without the zigzag.
+#
+# </details>
 
 # %% [markdown]
 # ## 0.6  Hand in
 #
-# 1. **Kernel → Restart Kernel and Run All Cells…**, then look at the scoreboard at the end of each notebook.
+# 1. **Kernel → Restart Kernel and Run All Cells…**, then look at the scoreboard at the end of the notebook.
 # 2. Press **Validate** in the notebook's toolbar. It runs a fresh copy of your notebook and lists each check that is not green yet.
-# 3. Save, and hand in the `.ipynb` file under its own name. Do not delete or copy the check cells; if you changed one by accident, grading restores it.
+# 3. Save, and hand in the `.ipynb` file under its own name. Do not delete or copy the check cells. If you changed one by accident, grading restores it.
 #
 # Points come from the checks, with new numbers. A few questions are read by a person, and say so.
 
 # %% [markdown]
-# ## 0.7  One notation, and where else you meet it
+# ## 0.7  One notation
 #
-# The notebooks keep to the lecture's letters. Papers and PyTorch often use the same letter for something else. Come back to these tables whenever a formula looks strange.
+# Papers and PyTorch often use the lecture's letters for something else. Come back to these tables whenever a formula looks strange.
 #
 # | meaning | lecture | papers | PyTorch |
 # |:--|:--|:--|:--|
@@ -183,33 +180,37 @@ if passed("gradient_step"):
 # | RMSProp, Adam, and the rest | lecture | papers | PyTorch |
 # |:--|:--|:--|:--|
 # | mean square of the gradient | $r$ | $v$, $E[g^2]$ | `square_avg`, `exp_avg_sq` |
-# | its decay | $\beta$ | $\rho$, $\gamma$, $\beta_2$ | **`alpha`** in `RMSprop`, `betas[1]` in `Adam` |
-# | Adam's mean gradient, its decay | $m$, $\alpha$ | $m$, $\beta_1$ | `exp_avg`, `betas[0]` |
+# | its decay | $\beta$ | $\rho$, $\gamma$, $\beta_2$ | **`alpha`** in `RMSprop` (0.99), `betas[1]` in `Adam` (0.999) |
+# | Adam's mean gradient, its decay | $m$, $\alpha$ | $m$, $\beta_1$ | `exp_avg`, `betas[0]` (0.9) |
 # | small number against division by zero | $\epsilon$ | $\epsilon$ | `eps` |
 # | batch size | $B$ | $m$, $B$ | `batch_size` |
 # | curvature, and largest ÷ smallest | $h$, $\kappa$ | $\lambda$, $\kappa$ | – |
 # | decay of the learning rate | $k$ | $k$, $\lambda$ | `gamma` $= e^{-k}$ in `ExponentialLR` |
 
 # %% [markdown]
-# > Lecture notes ▸ corrected: the notes call Adam's two decays the $\alpha$ and $\beta$ "of RMSProp". In `torch.optim.RMSprop` the argument `alpha` is the lecture's $\beta$, and the lecture's $\alpha$ is called `momentum`.
+# The notebooks use the lecture's letters, with one exception. From notebook 6 on, Adam's two decays are written $\beta_1$ and $\beta_2$, as in the paper and in PyTorch: $\beta_1$ is the lecture's $\alpha$, and $\beta_2$ is its $\beta$. For momentum and RMSProp nothing changes.
+#
+# > Lecture notes ▸ corrected: the notes find Adam's $\alpha$, 0.9, and $\beta$, 0.999, "in the RMSProp equation". The numbers are right. But RMSProp has only the second one; the first belongs to Adam's $m$.
 
 # %% [markdown]
 # ## 0.8  The way through
 #
-# | notebook | you will be able to | minutes |
-# |:--|:--|--:|
-# | 0 Start here | use all the others | 20 |
-# | 1 [Minibatch noise](01_minibatch_noise.ipynb) | measure the noise of a gradient and say what it costs | 75 |
-# | 2 [Learning-rate decay](02_learning_rate_decay.ipynb) | choose a decay and know when it helps | 65 |
-# | 3 [Schedulers](03_schedulers.ipynb) | predict, plot and resume a schedule | 60 |
-# | 4 [Momentum and Nesterov](04_momentum_nesterov.ipynb) | write both and say when they help | 95 |
-# | 5 [Gains and RMSProp](05_gains_and_rmsprop.ipynb) | give each weight its own rate | 45 |
-# | 6 [Adam](06_adam.ipynb) | write it, with its correction, as a PyTorch optimizer | 60 |
-# | 7 [Optimizers in PyTorch](07_optimizers_in_pytorch.ipynb) | compare optimizers fairly | 80 |
-# | 8 [Midterm practice](08_midterm_practice.ipynb) | answer the five kinds of question | 90 |
+# The core of each notebook holds everything that is graded. *Deeper*, at its end, is for those who want more.
+#
+# | notebook | you will be able to | minutes | Deeper |
+# |:--|:--|--:|--:|
+# | 0 Start here | use all the others | 15 | – |
+# | 1 [Minibatch noise](01_minibatch_noise.ipynb) | measure the noise of a gradient and say what it costs | 70 | 70 |
+# | 2 [Learning-rate decay](02_learning_rate_decay.ipynb) | choose a decay and know when it helps | 70 | 70 |
+# | 3 [Schedulers](03_schedulers.ipynb) | predict, plot and resume a schedule | 65 | 14 |
+# | 4 [Momentum and Nesterov](04_momentum_nesterov.ipynb) | write both and say when they help | 70 | 70 |
+# | 5 [Gains and RMSProp](05_gains_and_rmsprop.ipynb) | give each weight its own rate | 70 | 70 |
+# | 6 [Adam](06_adam.ipynb) | write it, with its correction, as a PyTorch optimizer | 70 | 70 |
+# | 7 [Optimizers in PyTorch](07_optimizers_in_pytorch.ipynb) | compare optimizers fairly | 70 | 70 |
+# | 8 [Midterm practice](08_midterm_practice.ipynb) | answer the five kinds of question | 60 | – |
 
 # %% [markdown]
-# They build on each other, but each can be run alone. One data set (8 × 8 pictures of handwritten digits), one small network, one noisy quadratic and one ravine come back all the time: what changes between two figures is the idea.
+# The notebooks build on each other, but each can be run alone. One data set (8 × 8 pictures of handwritten digits), one small network, one noisy quadratic and one ravine come back all the time. So what changes between two figures is the idea.
 
 # %% [markdown]
 # ## What to remember

@@ -190,6 +190,15 @@ for message, *slips in [
         ("whole_numbers", "(step + 1) / warmup_steps", "(step + 1) // warmup_steps", 0.3),
     ),
     (
+        "a division of whole numbers, //, in the progress: it stays at 0 until the last step, and the factor at 1.",
+        ("whole_progress", PROGRESS, PROGRESS.replace("/", "//"), 0.3),
+    ),
+    (
+        "the progress lacks its brackets: a division comes before a difference.",
+        ("no_brackets_in_progress", PROGRESS, "step - warmup_steps / total_steps - warmup_steps", 0.5),
+    ),
+    ("an angle in degrees. `math.cos` wants radians: half a period is π.", ("degrees", "math.pi", "180", 0.3)),
+    (
         "the cosine counts from the start of the run, so it has fallen already when the warm-up ends. It begins where the "
         "warm-up ends.",
         ("cosine_over_total", PROGRESS, "step / total_steps", 0.5),
@@ -254,7 +263,7 @@ def _(random):
     return cases
 
 
-# --- 3.5 save_checkpoint, load_checkpoint ------------------------------------------------------------------------
+# --- 3.6 save_checkpoint, load_checkpoint ------------------------------------------------------------------------
 
 
 def load_checkpoint(path, model, optimizer, scheduler, generator):
@@ -278,7 +287,7 @@ RETURN = 'return there["epoch"] + 1'
 for part, line, message in [
     ("model", 'model.load_state_dict(there["model"])', "the model: its weights and batch norm's running averages."),
     ("optimizer", 'optimizer.load_state_dict(there["optimizer"])', "the optimizer: its momentum and its rate."),
-    ("scheduler", 'scheduler.load_state_dict(there["scheduler"])', "the scheduler: how far the schedule has gone."),
+    ("scheduler", 'scheduler.load_state_dict(there["scheduler"])', "the scheduler: its position in the schedule."),
     (
         "rng",
         'torch.set_rng_state(there["rng"])',
@@ -370,7 +379,7 @@ def _(random):
     return cases
 
 
-# --- 3.4 learning_rates_used: a list for each of four pieces of code, with numbers of the student's own ------------------
+# --- 3.5 learning_rates_used: a list for each of four pieces of code, with numbers of the student's own ------------------
 
 _BLOCKS = """**Block A**, a warm-up meant to be 0, {step:g}, {second:g}, …:
 
@@ -465,7 +474,7 @@ _SETS += "0.8 0.7 0.24 0.9, 0.3 0.1 0.8 0.2"
 
 learning_rates_used = SealedList(
     "learning_rates_used",
-    "3.4",
+    "3.5",
     [dict(zip("abcd", map(float, numbers.split()), strict=True)) for numbers in _SETS.split(", ")],
     text=lambda a, b, c, d: _BLOCKS.format(a=a, b=b, c=c, d=d, step=a / 5, second=2 * a / 5),
     parts=_rates,
