@@ -139,7 +139,7 @@ def test_everything_graded_stands_in_the_core(source):
 def test_each_deeper_section_says_how_long_it_takes(source):
     _, deeper = cells_of(source)
     starts = [k for k, c in enumerate(deeper) if re.match(r"## \d", c.source)]
-    for begin, end in zip(starts, [*starts[1:], len(deeper)], strict=True):
+    for begin, end in zip(starts, [*starts, len(deeper)][1:], strict=True):
         stated = re.search(r"\n\*(\d+) minutes?\.\*", deeper[begin].source)
         assert stated, deeper[begin].source[:60]
         assert minutes(deeper[begin:end]) == pytest.approx(int(stated[1]), abs=3), deeper[begin].source[:60]
