@@ -41,8 +41,8 @@ const rules = {
 export const methods = {
   sgd: { label: "SGD", color: "#000000", dash: "" },
   momentum: { label: "momentum", color: "#0072B2", dash: "7 3" },
-  nesterov: { label: "Nesterov", color: "#56B4E9", dash: "9 3 2 3" },
-  rmsprop: { label: "RMSProp", color: "#E69F00", dash: "2 3" },
+  nesterov: { label: "Nesterov", color: "#007A4D", dash: "9 3 2 3" },
+  rmsprop: { label: "RMSProp", color: "#AA3377", dash: "2 3" },
   adam: { label: "Adam", color: "#D55E00", dash: "" },
 };
 

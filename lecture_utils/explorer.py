@@ -52,7 +52,8 @@ class Explorer(anywidget.AnyWidget):
         )
 
     def _picture(self) -> str:
-        ax = figures.trajectories(LANDSCAPES[self.landscape], self._paths(), alt=self._description())
+        ax = figures.trajectories(LANDSCAPES[self.landscape], self._paths())
+        figures.describe(ax.figure, self._description())
         picture = figures.to_html(ax.figure)
         plt.close(ax.figure)
         return f"{picture}<br><small>{escape('Run this cell to make the picture live.')}</small>"

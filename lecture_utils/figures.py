@@ -1,7 +1,8 @@
-"""The house style of all figures: colour-blind safe, directly labelled, and described in words.
+"""The house style of all figures: one call each, colour-blind safe, directly labelled, and described in words.
 
-A curve is told apart by colour, line style and marker together. Every figure carries a description, which ends up as the
-``alt`` text of its picture: JupyterLab and nbconvert keep no other channel than an ``<img alt>`` in ``text/html``.
+A curve is told apart by colour, line style and marker together, and a method looks the same everywhere. What a figure shows
+is written in ``descriptions/``, keyed by the name that the call gives it, and ends up as the ``alt`` text of its picture:
+JupyterLab and nbconvert keep no other channel than an ``<img alt>`` in ``text/html``.
 """
 
 from __future__ import annotations
@@ -9,7 +10,11 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Sequence
+import struct
+import tomllib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -19,28 +24,34 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from lecture_utils.landscapes import Landscape
 
-# Okabe & Ito's palette; each optimizer keeps its look through all notebooks.
+# Of Okabe & Ito's and Tol's palettes, each with a contrast of at least 3 : 1 on white; an optimizer keeps its look everywhere.
 METHODS: dict[str, dict[str, str]] = {
     "sgd": {"color": "#000000", "linestyle": "-", "marker": "o", "label": "SGD"},
     "momentum": {"color": "#0072B2", "linestyle": "--", "marker": "s", "label": "momentum"},
-    "nesterov": {"color": "#56B4E9", "linestyle": "-.", "marker": "^", "label": "Nesterov"},
-    "rmsprop": {"color": "#E69F00", "linestyle": ":", "marker": "D", "label": "RMSProp"},
+    "nesterov": {"color": "#007A4D", "linestyle": "-.", "marker": "^", "label": "Nesterov"},
+    "rmsprop": {"color": "#AA3377", "linestyle": ":", "marker": "D", "label": "RMSProp"},
     "adam": {"color": "#D55E00", "linestyle": "-", "marker": "X", "label": "Adam"},
 }
-CYCLE = [
-    {"color": "#0072B2", "linestyle": "-", "marker": "o"},
-    {"color": "#D55E00", "linestyle": "--", "marker": "s"},
-    {"color": "#009E73", "linestyle": "-.", "marker": "^"},
-    {"color": "#CC79A7", "linestyle": ":", "marker": "D"},
-    {"color": "#000000", "linestyle": "-", "marker": "X"},
-    {"color": "#E69F00", "linestyle": "--", "marker": "v"},
+ALIASES = {"gradient descent": "sgd"}
+CYCLE = [  # for everything that is no method: no colour of theirs
+    {"color": "#4B3F9E", "linestyle": "-", "marker": "o"},
+    {"color": "#B3412F", "linestyle": "--", "marker": "s"},
+    {"color": "#5B7F1D", "linestyle": "-.", "marker": "^"},
+    {"color": "#7A5195", "linestyle": ":", "marker": "D"},
+    {"color": "#8A6D00", "linestyle": (0, (6, 2, 1, 2, 1, 2)), "marker": "v"},
+    {"color": "#5A5A5A", "linestyle": (0, (8, 3)), "marker": "P"},
 ]
-_THEORY = {"color": "0.35", "linestyle": (0, (1, 1.5)), "linewidth": 1.6}
+_THEORY = {"color": "#C2185B", "linestyle": (0, (5, 1.5)), "linewidth": 1.6, "zorder": 5}
 _SIZE = (7.2, 3.6)
+_DPI, _SCALE = 110, 2  # pictures are drawn at twice the resolution that they are shown at
 _descriptions: WeakKeyDictionary[Figure, str] = WeakKeyDictionary()
+
+# A white sheet in a dark notebook blinds: there the picture's lightness is turned round, and its hues are kept.
+_DARK = "[data-jp-theme-light='false'] img.lecture-figure { filter: invert(0.93) hue-rotate(180deg); }"
 
 
 def setup() -> None:
@@ -49,7 +60,7 @@ def setup() -> None:
     plt.rcParams.update(
         {
             "figure.figsize": _SIZE,
-            "figure.dpi": 110,
+            "figure.dpi": _DPI,
             "font.size": 10,
             "axes.spines.top": False,
             "axes.spines.right": False,
@@ -83,9 +94,24 @@ def _ipython() -> Any:
     return shell
 
 
-def describe(fig: Figure, alt: str) -> None:
+# --- described in words --------------------------------------------------------------------------------------------
+
+
+@cache
+def texts() -> dict[str, str]:
+    """What the figures of the course show, by their names. Raises ValueError for a name that stands in two files."""
+    found: dict[str, str] = {}
+    for file in sorted((Path(__file__).parent / "descriptions").glob("*.toml")):
+        for name, text in tomllib.loads(file.read_text(encoding="utf-8")).items():
+            if name in found:
+                raise ValueError(f"{file.name} describes a figure {name!r}, and another file does, too: rename one.")
+            found[name] = " ".join(text.split())
+    return found
+
+
+def describe(fig: Figure, text: str) -> None:
     """Give a figure its description: what it shows and what the finding is, in a sentence or two."""
-    _descriptions[fig] = " ".join(alt.split())
+    _descriptions[fig] = " ".join(text.split())
 
 
 def description(fig: Figure) -> str:
@@ -106,51 +132,133 @@ def description(fig: Figure) -> str:
 def to_html(fig: Figure) -> str:
     """The figure as an ``<img>`` with its description as alt text; the same bytes every time."""
     picture = io.BytesIO()
-    fig.savefig(picture, format="png", bbox_inches="tight", metadata={"Software": None})
+    fig.savefig(picture, format="png", dpi=_SCALE * fig.dpi, bbox_inches="tight", metadata={"Software": None})
+    width, _ = struct.unpack(">II", picture.getvalue()[16:24])  # where a PNG says it
     data = base64.b64encode(picture.getvalue()).decode()
-    return f'<img alt="{html.escape(description(fig))}" style="max-width:100%" src="data:image/png;base64,{data}">'
+    about = f'class="lecture-figure" width="{width // _SCALE}" style="max-width:100%;height:auto"'
+    return (
+        f'<style>{_DARK}</style><img alt="{html.escape(description(fig))}" {about} src="data:image/png;base64,{data}">'
+    )
 
 
-# --- curves ------------------------------------------------------------------------------------------------------
+# --- curves --------------------------------------------------------------------------------------------------------
 
 
-def curve(xs: Any, ys: Any, /, *, x: str = "", y: str = "", log: str = "", alt: str = "", ax: Axes | None = None,
-          label: str | None = None, method: str | None = None) -> Axes:  # fmt: skip
+def curve(xs: Any, ys: Any, /, *, figure: str | None = None, ax: Axes | None = None, label: str | None = None,
+          method: str | None = None, steps: bool = False, theory: Mapping[str, Any] | None = None, **about: Any) -> Axes:  # fmt: skip
     """One curve, or several as a dictionary {label: values}, labelled at their ends.
 
-    ``log`` is "", "x", "y" or "xy"; ``method`` takes the look of one of ``METHODS``. Without ``ax`` a new figure is made,
-    and then ``alt``, its description, is required.
+    ``figure`` is the name of a new figure, whose description stands in ``descriptions/``; ``ax`` draws into one that is
+    there. ``method`` takes the look of one of ``METHODS``; ``steps`` draws stairs, for values that hold until the next x.
+    ``theory`` is what was predicted, {label: values, or (xs, values)}: a line over what was measured, which then is drawn as
+    markers. ``about`` is what ``dress`` takes: x, y, log, notes, lines, span, legend, xlim, ylim, xticks, yticks, title.
     """
-    ax = _axes(ax, alt, x=x, y=y, log=log)
-    curves = ys if isinstance(ys, dict) else {label: ys}
-    for name, values in curves.items():
+    ax = ax or _new(figure)
+    for name, values in (ys if isinstance(ys, Mapping) else {label: ys}).items():
         values = _array(values)
-        ax.plot(_array(xs)[: len(values)], values, **_look(ax, method or name, len(values)), label=name or "_")
-    label_lines(ax)
-    return ax
+        look = _look(ax, method or name, len(values), measured=bool(theory))
+        if steps:
+            look |= {"drawstyle": "steps-post", "marker": ""}
+        ax.plot(_array(xs)[: len(values)], values, **look, label=name or "_")
+    return _finish(ax, xs, theory, about)
 
 
-def band(xs: Any, runs: Any, /, *, label: str, ax: Axes, method: str | None = None, kind: str = "minmax") -> Axes:
-    """The mean over seeds with its band. ``runs`` has shape (seeds, points); runs that blew up (nan, inf) leave gaps.
+def band(xs: Any, runs: Any, /, *, figure: str | None = None, ax: Axes | None = None, label: str | None = None,
+         method: str | None = None, kind: str = "minmax", theory: Mapping[str, Any] | None = None, **about: Any) -> Axes:  # fmt: skip
+    """Means over seeds with their bands: ``runs`` has shape (seeds, points), or is a dictionary {label: runs}.
 
-    ``kind`` "minmax" draws the band from the smallest to the largest run, "sd" one standard deviation either way.
+    Runs that blew up (nan, inf) leave gaps. ``kind`` "minmax" draws the band from the smallest to the largest run, "sd" one
+    standard deviation either way. All else as in ``curve``.
     """
     if kind not in ("minmax", "sd"):
         raise ValueError(f"kind must be 'minmax' or 'sd', got {kind!r}")
-    values = np.ma.masked_invalid(_array(runs))
-    xs, mean = _array(xs), values.mean(axis=0)
-    sd = values.std(axis=0, ddof=1) if len(values) > 1 else 0 * mean
-    low, high = (values.min(axis=0), values.max(axis=0)) if kind == "minmax" else (mean - sd, mean + sd)
-    look = _look(ax, method or label, len(xs))
-    ax.fill_between(xs, low, high, color=look["color"], alpha=0.18, linewidth=0)
-    ax.plot(xs, mean, **look, label=label)
+    ax = ax or _new(figure)
+    for name, table in (runs if isinstance(runs, Mapping) else {label: runs}).items():
+        values = np.ma.masked_invalid(_array(table))
+        points, mean = _array(xs)[: values.shape[1]], values.mean(axis=0)
+        sd = values.std(axis=0, ddof=1) if len(values) > 1 else 0 * mean
+        low, high = (values.min(axis=0), values.max(axis=0)) if kind == "minmax" else (mean - sd, mean + sd)
+        look = _look(ax, method or name, len(points), measured=bool(theory))
+        ax.fill_between(points, low, high, color=look["color"], alpha=0.18, linewidth=0)
+        ax.plot(points, mean, **look, label=name or "_")
+    return _finish(ax, xs, theory, about)
+
+
+def histogram(values: Any, /, *, bins: Any, figure: str | None = None, ax: Axes | None = None, log: str = "",
+              theory: Mapping[str, Any] | None = None, **about: Any) -> Axes:  # fmt: skip
+    """How often values lie where, as outlines: {label: values}; each outline is a share of its values, so they add up to 1."""
+    ax = ax or _new(figure)
+    edges = _array(bins)
+    for name, numbers in values.items():
+        numbers = _array(numbers).ravel()
+        shares = np.histogram(numbers, edges)[0] / len(numbers)
+        look = _look(ax, name, 1)
+        ax.stairs(shares, edges, fill=True, color=look["color"], alpha=0.12)
+        ax.plot(
+            edges,
+            np.append(shares, 0),
+            drawstyle="steps-post",
+            color=look["color"],
+            linestyle=look["linestyle"],
+            label=name,
+        )
+    return _finish(ax, edges, theory, {"legend": True, "y": "share", "log": log, **about})
+
+
+def _finish(ax: Axes, xs: Any, theory: Mapping[str, Any] | None, about: dict[str, Any]) -> Axes:
+    """Draw the theory, and dress the axes."""
+    for k, (name, values) in enumerate((theory or {}).items()):
+        at, values = values if isinstance(values, tuple) else (xs, values)
+        look = _THEORY | ({"color": "0.45", "linestyle": ":"} if k else {})
+        ax.plot(_array(at), _array(values), **look, label=name)
+    return dress(ax, **about)
+
+
+def dress(ax: Axes, *, x: str = "", y: str = "", log: str = "", notes: Mapping[str, Any] | None = None,
+          lines: Mapping[str, float] | None = None, span: tuple[float, float, str] | None = None, legend: bool = False,
+          xticks: Any = None, yticks: Any = None, **settings: Any) -> Axes:  # fmt: skip
+    """Everything around the curves.
+
+    x, y: labels with units.   log: "", "x", "y" or "xy".   notes: {text: (x, y)}.   lines: {text: x}, vertical ones.
+    span: (from, to, text) along x, shaded.   legend: a legend instead of labels at the ends of lines.
+    xticks, yticks: values, or {value: text}.   settings: xlim, ylim, title and whatever ``Axes.set`` knows.
+    """
+    labels = {f"{name}label": text for name, text in {"x": x, "y": y}.items() if text}
+    ax.set(**labels, **{f"{name}scale": "log" for name in log}, **settings)
+    for axis, ticks in ((ax.xaxis, xticks), (ax.yaxis, yticks)):
+        if ticks is not None:
+            ticks = ticks if isinstance(ticks, Mapping) else {value: f"{value:g}" for value in ticks}
+            axis.set_ticks(list(ticks), labels=list(ticks.values()))
+            axis.set_ticks([], minor=True)
+        elif axis.get_scale() == "log":
+            _plain_ticks(axis)
+    if span:
+        ax.axvspan(*span[:2], color="0.9", zorder=0)
+        ax.annotate(span[2], (span[0], 0.04), xycoords=("data", "axes fraction"), xytext=(4, 0), textcoords="offset points", color="0.35")  # fmt: skip
+    for text, place in (lines or {}).items():
+        ax.axvline(place, color="0.55", lw=1)
+        ax.annotate(text, (place, 0.94), xycoords=("data", "axes fraction"), xytext=(4, 0), textcoords="offset points", color="0.35")  # fmt: skip
+    for text, place in (notes or {}).items():
+        ax.annotate(text, place, color="0.3")
+    if legend:
+        ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
+    else:
+        label_lines(ax)
     return ax
 
 
-def theory(xs: Any, ys: Any, /, *, ax: Axes, label: str = "theory") -> Axes:
-    """A predicted line, drawn over what was measured."""
-    ax.plot(_array(xs), _array(ys), **_THEORY, label=label, zorder=5)
-    return ax
+def _plain_ticks(axis: Any) -> None:
+    """On a logarithmic axis 0.01, 1 and 200 instead of powers, where numbers are short enough."""
+    low, high = sorted(axis.get_view_interval())
+    if low >= 1e-4 and high <= 1e6:
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        decades = np.log10(high / low) if low > 0 else 9
+        axis.set_minor_formatter(FuncFormatter(_one_two_five) if decades < 1.2 else NullFormatter())
+
+
+def _one_two_five(value: float, _: Any) -> str:
+    leading = round(value / 10 ** np.floor(np.log10(value)), 6)
+    return f"{value:g}" if leading in (2, 5) else ""
 
 
 def label_lines(ax: Axes) -> None:
@@ -162,6 +270,8 @@ def label_lines(ax: Axes) -> None:
     height = 1.25 * plt.rcParams["font.size"] * fig.dpi / 72
     ends = []
     for line in ax.lines:
+        if str(line.get_label()).startswith("_") or line.get_transform() != ax.transData:
+            continue
         xy = np.column_stack([np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)])
         with np.errstate(all="ignore"):
             pixels = ax.transData.transform(xy[np.isfinite(xy).all(axis=1)])
@@ -169,7 +279,7 @@ def label_lines(ax: Axes) -> None:
         inside = inside[
             (inside[:, 0] <= ax.bbox.x1 + 1) & (ax.bbox.y0 - 1 <= inside[:, 1]) & (inside[:, 1] <= ax.bbox.y1 + 1)
         ]
-        if len(inside) and not str(line.get_label()).startswith("_"):
+        if len(inside):
             ends.append([inside[-1, 1], line])
     ends.sort(key=lambda end: end[0])
     for i in range(1, len(ends)):  # upwards, then down again where that ran out of the axes
@@ -187,44 +297,84 @@ def label_lines(ax: Axes) -> None:
 # --- planes ------------------------------------------------------------------------------------------------------
 
 
-def trajectories(landscape: Landscape, paths: dict[str, Any], /, *, alt: str = "", ax: Axes | None = None) -> Axes:
-    """Contours of a landscape with the paths (points, 2) walked on it; start and minimum are marked."""
-    ax = _axes(ax, alt, x="x", y="y")
+def trajectories(landscape: Landscape, paths: Mapping[str, Any], /, *, figure: str | None = None, ax: Axes | None = None,
+                 points: Mapping[str, Any] | None = None, levels: int = 14, **about: Any) -> Axes:  # fmt: skip
+    """Contours of a landscape with the paths (points, 2) walked on it; start and minimum are marked.
+
+    points: {label: (n, 2)}, clouds of places where runs are.   levels: how many contours.   about: as in ``dress``.
+    """
+    ax = ax or _new(figure)
     (x0, x1), (y0, y1) = landscape.xlim, landscape.ylim
     gx, gy = np.meshgrid(np.linspace(x0, x1, 160), np.linspace(y0, y1, 120))
     z = landscape.f(torch.tensor(np.stack([gx, gy], axis=-1))).numpy()
     # Equal steps of the root of the height: near the minimum contours stay apart, far away they do not crowd.
-    levels = z.min() + (np.linspace(0, 1, 14) ** 2) * (z.max() - z.min())
-    ax.contourf(gx, gy, z, levels, cmap="Blues_r", alpha=0.35)
-    ax.contour(gx, gy, z, levels, colors="0.75", linewidths=0.6)
+    heights = z.min() + (np.linspace(0, 1, levels) ** 2) * (z.max() - z.min())
+    ax.contourf(gx, gy, z, heights, cmap="Blues_r", alpha=0.35)
+    ax.contour(gx, gy, z, heights, colors="0.75", linewidths=0.6)
     ax.grid(False)
+    for name, places in (points or {}).items():
+        look = _look(ax, name, 1)
+        ax.plot(*_array(places).T, ls="", marker=look["marker"], ms=3, alpha=0.55, color=look["color"], label=name)
     for name, path in paths.items():
-        points = _array(path)
+        way = _array(path)
         # A diverging path may reach 1e300: clamped, it still leaves the picture in the right direction.
-        points = np.clip(
-            np.nan_to_num(points, nan=1e9), [3 * x0 - 2 * x1, 3 * y0 - 2 * y1], [3 * x1 - 2 * x0, 3 * y1 - 2 * y0]
+        way = np.clip(
+            np.nan_to_num(way, nan=1e9), [3 * x0 - 2 * x1, 3 * y0 - 2 * y1], [3 * x1 - 2 * x0, 3 * y1 - 2 * y0]
         )
-        ax.plot(points[:, 0], points[:, 1], **{**_look(ax, name, 1), "markersize": 3.5, "linewidth": 1.3}, label=name)
-    first = _array(next(iter(paths.values())))[0]
-    ax.plot(*first, "o", color="white", markeredgecolor="black", markersize=9, label="start", zorder=6)
-    ax.plot(*landscape.minimum, "*", color="#F0E442", markeredgecolor="black", markersize=14, label="minimum", zorder=6)
-    ax.set(xlim=landscape.xlim, ylim=landscape.ylim)
-    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
-    return ax
+        ax.plot(way[:, 0], way[:, 1], **{**_look(ax, name, 1), "markersize": 3.5, "linewidth": 1.3}, label=name)
+    if paths:
+        start = _array(next(iter(paths.values())))[0]
+        ax.plot(*start, "o", color="white", markeredgecolor="black", markersize=9, label="start", zorder=6, ls="")
+    ax.plot(
+        *landscape.minimum,
+        "*",
+        color="#F0E442",
+        markeredgecolor="black",
+        markersize=14,
+        label="minimum",
+        zorder=6,
+        ls="",
+    )
+    return dress(ax, **{"x": "x", "y": "y", "legend": True, "xlim": landscape.xlim, "ylim": landscape.ylim, **about})
 
 
-def heatmap(xs: Any, ys: Any, z: Any, /, *, x: str, y: str, z_label: str, alt: str, levels: Sequence[float] = (),
-            ax: Axes | None = None) -> Axes:  # fmt: skip
-    """The values z (len(ys), len(xs)) as colour, with labelled contour lines at ``levels``."""
-    ax = _axes(ax, alt, x=x, y=y)
+def heatmap(xs: Any, ys: Any, z: Any, /, *, z_label: str, figure: str | None = None, ax: Axes | None = None,
+            levels: Sequence[float] = (), curves: Mapping[str, tuple] | None = None, **about: Any) -> Axes:  # fmt: skip
+    """The values z (len(ys), len(xs)) as colour, with labelled contour lines at ``levels``.
+
+    curves: {label: (xs, ys)}, drawn over it in white, dashed then dotted, told in a legend below.   about: as in ``dress``.
+    """
+    ax = ax or _new(figure)
     xs, ys, z = _array(xs), _array(ys), _array(z)
     image = ax.pcolormesh(xs, ys, z, shading="auto", rasterized=True)
     ax.figure.colorbar(image, ax=ax, label=z_label)
     if levels:
         lines = ax.contour(xs, ys, z, sorted(levels), colors="white", linewidths=0.9)
         ax.clabel(lines, fmt="%g", fontsize=9)
+    for (name, (at, values)), dashes in zip((curves or {}).items(), ("--", ":", "-.", "-"), strict=False):
+        ax.plot(_array(at), _array(values), color="white", ls=dashes, lw=2, label=f"_{name}")
+        middle = len(_array(at)) // 2
+        ax.annotate(name, (_array(at)[middle], _array(values)[middle]), xytext=(6, 0), textcoords="offset points", color="white")  # fmt: skip
     ax.grid(False)
-    return ax
+    return dress(ax, **about)
+
+
+def vectors(arrows: Mapping[str, Any], /, *, figure: str | None = None, ax: Axes | None = None,
+            colors: Mapping[str, str] | None = None, points: Mapping[str, Any] | None = None,
+            offsets: Mapping[str, tuple] | None = None, **about: Any) -> Axes:  # fmt: skip
+    """Labelled arrows {label: (start, end)} in the plane, with labelled points {label: (x, y)}.
+
+    colors: {label: a method or a colour}, else grey.   offsets: {label: (right, up)} of a label, in points.
+    """
+    ax = ax or _new(figure)
+    for label, (start, end) in arrows.items():
+        name = (colors or {}).get(label, "0.35")
+        color = METHODS[name]["color"] if name in METHODS else name
+        arrow(ax, start, end, label, color=color, offset=(offsets or {}).get(label, (0, 10)))
+    for label, place in (points or {}).items():
+        ax.plot(*_array(place), "o", color="black", label="_")
+        ax.annotate(label, _array(place), xytext=(offsets or {}).get(label, (-6, -14)), textcoords="offset points", ha="right")  # fmt: skip
+    return dress(ax, **{"x": "x", "y": "y", **about})
 
 
 def arrow(ax: Axes, start: Any, end: Any, label: str, *, color: str, at: float = 0.5, offset: tuple[float, float] = (0, 8),
@@ -237,33 +387,69 @@ def arrow(ax: Axes, start: Any, end: Any, label: str, *, color: str, at: float =
     ax.annotate(label, start + at * (end - start), xytext=offset, textcoords="offset points", **middle)
 
 
+# --- pictures and panels -----------------------------------------------------------------------------------------
+
+
+def panels(
+    rows: int, columns: int, *, figure: str, share: str = "", size: tuple[float, float] | None = None
+) -> list[Axes]:
+    """The axes of a figure with several panels, row by row; ``share`` is "", "x", "y" or "xy"."""
+    size = size or (3.1 * columns + 0.6, 2.5 * rows + 0.4)
+    fig, grid = plt.subplots(
+        rows, columns, figsize=size, sharex="x" in share, sharey="y" in share, squeeze=False, layout="constrained"
+    )
+    _name(fig, figure)
+    return list(grid.flat)
+
+
+def pictures(images: Any, labels: Sequence[Any], /, *, figure: str) -> None:
+    """A row of square grey pictures (n, pixels), black on white, each with its label."""
+    images = _array(images)
+    side = round(images.shape[1] ** 0.5)
+    axes = panels(1, len(images), figure=figure, size=(0.8 * len(images), 1.1))
+    for ax, image, label in zip(axes, images, labels, strict=True):
+        ax.imshow(image.reshape(side, side), cmap="gray_r", interpolation="nearest")
+        ax.set_title(str(label), fontsize=9, loc="center")
+        ax.set(xticks=[], yticks=[])
+        ax.grid(False)
+
+
 # --- helpers -----------------------------------------------------------------------------------------------------
 
 
-def _axes(ax: Axes | None, alt: str, x: str = "", y: str = "", log: str = "") -> Axes:
-    if ax is None:
-        if not alt:
-            raise ValueError("a new figure needs alt=…: one or two sentences on what it shows and what the finding is")
-        fig, ax = plt.subplots()
-        describe(fig, alt)
-    for direction, label in {"x": x, "y": y}.items():
-        told = {f"{direction}label": label} if label else {}
-        ax.set(**told, **{f"{direction}scale": "log"} if direction in log else {})
+def _new(figure: str | None) -> Axes:
+    fig, ax = plt.subplots()
+    if figure:
+        _name(fig, figure)
     return ax
 
 
-def _look(ax: Axes, name: str | None, points: int) -> dict[str, Any]:
-    """A method's own look where ``name`` begins with a method, else the next of the cycle; some ten markers per line."""
-    known = {
-        key: m for key, m in METHODS.items() if name and (name == key or name.lower().startswith(m["label"].lower()))
-    }
+def _name(fig: Figure, name: str) -> None:
+    if name not in texts():
+        raise ValueError(f"No file in descriptions/ describes a figure {name!r}: write there what it shows.")
+    describe(fig, texts()[name])
+
+
+def _look(ax: Axes, name: str | None, points: int, measured: bool = False) -> dict[str, Any]:
+    """A method's own look where ``name`` begins with a method, else the next of the cycle; some ten markers per line.
+
+    ``measured`` values that a theory is drawn over are markers without a line.
+    """
     taken = {line.get_color() for line in ax.lines}
-    method = next(iter(known.values()), None)
+    method = METHODS.get(_method(name) or "")
     if method and method["color"] not in taken:
-        look = {k: v for k, v in method.items() if k != "label"}
+        look: dict[str, Any] = {k: v for k, v in method.items() if k != "label"}
     else:
-        look = next((c for c in CYCLE if c["color"] not in taken), CYCLE[len(ax.lines) % len(CYCLE)])
-    return {**look, "markevery": max(1, points // 10)}
+        look = dict(next((c for c in CYCLE if c["color"] not in taken), CYCLE[len(ax.lines) % len(CYCLE)]))
+    return look | ({"linestyle": "", "markersize": 6} if measured else {"markevery": max(1, points // 10)})
+
+
+def _method(name: str | None) -> str | None:
+    name = (name or "").lower()
+    known: dict[str, str] = (
+        {m["label"].lower(): key for key, m in METHODS.items()} | {key: key for key in METHODS} | ALIASES
+    )
+    return next((key for label, key in known.items() if name.startswith(label)), None)
 
 
 def _array(values: Any) -> np.ndarray:

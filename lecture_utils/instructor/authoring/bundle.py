@@ -47,7 +47,7 @@ def write(course: Course, target: Path) -> None:
         if any(cell.get("outputs") for cell in json.loads(file.read_text(encoding="utf-8"))["cells"]):
             raise CourseError(f"{file} has outputs: somebody has run it. Delete it. {again}")
     package = course.root / "lecture_utils"
-    code = sorted(f for kind in ("py", "js", "css", "json") for f in package.rglob(f"*.{kind}"))
+    code = sorted(f for kind in ("py", "js", "css", "json", "toml") for f in package.rglob(f"*.{kind}"))
     code = [f for f in code if package / "instructor" not in f.parents]
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         _add(archive, "README.md", README)
