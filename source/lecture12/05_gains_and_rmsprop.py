@@ -111,7 +111,7 @@ for goal in (10, 1):
 #
 # </details>
 #
-# > Lecture notes ▸ sharpened: the notes multiply so that $g$ "does not go negative, but decreases". That is right. The second reason is speed: a large gain falls much faster than by subtraction (Hinton 2012, lecture 6.4; the idea is from [Jacobs 1988](https://doi.org/10.1016/0893-6080%2888%2990003-2)).
+# > Lecture notes ▸ sharpened: the notes multiply so that $g$ "does not go negative, but decreases". That is right. The second reason is speed: a large gain falls much faster than by subtraction (Hinton 2012; the idea is from [Jacobs 1988](https://doi.org/10.1016/0893-6080%2888%2990003-2)).
 
 # %% [markdown]
 # **Predict.** Gains walk down the ravine for 40 steps with $\eta = 0.02$ and $\beta = 0.2$. Which gain will be larger at the end, that of $x$ (flat) or of $y$ (curved)? Will they still be growing?
@@ -166,8 +166,8 @@ if passed("gain_step"):
         last = grad
         history.append(gain)
     history = torch.stack(history)
-    figures.band(range(400), {"gain of 1000 weights": history.T}, kind="sd", x="step", y="gain",
-                 figure="gains_under_noise")
+    figures.band(range(0, 400, 10), {"gain of 1000 weights": history[::10].T}, kind="sd", x="step",
+                 y="gain", theory={"theory: 1": ([0, 400], [1, 1])}, figure="gains_under_noise")
     print(f"mean after 200 steps {history[199].mean():.2f};   last 100 steps: mean "
           f"{history[-100:].mean():.2f}, standard deviation {history[-100:].std():.2f}")
 
@@ -301,7 +301,7 @@ if passed("rmsprop_step"):
             taken.append((w - new).item() / 0.01)
             w = new
         lengths[f"RMSProp, β = {beta}"] = taken
-        print(f"β = {beta}: step 1 {taken[0]:.2f} η, step 10 {taken[9]:.2f} η, step 100 {taken[99]:.2f} η")
+        print(f"β = {beta}:", *(f"step {k} {taken[k - 1]:.2f} η  " for k in (1, 10, 100)))
     t = torch.arange(1, 1001)
     figures.curve(t, lengths | {"AdaGrad": 1 / t.sqrt()}, x="step", y="length of the step / η",
                   log="xy", figure="step_lengths")
@@ -327,7 +327,7 @@ if passed("rmsprop_step"):
 # %% [markdown]
 # <details><summary><b>Read the figure</b></summary>
 #
-# Its first step goes at 45° to the axes: both weights move by the same length, $+0.316$ and $-0.316$, and only the signs of the gradient are left. Afterwards $y$ slows down first, because its gradient fades. There is no zigzag: each weight has its own rate.
+# Its first step goes at 45° to the axes: both weights move by the same length, $+0.316$ and $-0.316$. Only the signs of the gradient are left. Afterwards $y$ slows down first, because its gradient fades. There is no zigzag: each weight has its own rate.
 #
 # </details>
 
@@ -343,8 +343,8 @@ if passed("rmsprop_step"):
     path = descend(RAVINE, rmsprop_step, RAVINE.start, 300, state=(0.0,),
                    lr=0.2, beta=0.9, eps=1e-8)
     y = path[:, 1]
-    figures.curve(range(301), {"|y|": y.abs()}, x="step", y="distance |y| to the minimum",
-                  log="y", lines={"step 24": 24}, figure="rmsprop_comes_back")
+    figures.curve(range(0, 301, 3), {"|y|": y.abs()[::3]}, x="step", y="distance to the minimum",
+                  log="y", theory={"η / 2": ([0, 300], [0.1, 0.1])}, figure="rmsprop_comes_back")
     print(f"closest to the minimum: |y| = {y.abs().min():.0e} at step {y.abs().argmin()}")
     print(f"largest after step 24: {y[25:].abs().max():.2f}, at step {25 + y[25:].abs().argmax()}")
     print(f"last 100 steps: |y| from {y[-100:].abs().min():.3f} to {y[-100:].abs().max():.3f}, "
@@ -470,10 +470,10 @@ panels = figures.panels(2, 1, share="x", size=(7.2, 4.8), figure="gradients_and_
 for ax, squares, what in zip(panels, (gradients, steps), ("gradient", "step of RMSProp / η")):
     sizes = [square[square > 0].sqrt().cpu() for square in squares]
     figures.histogram(dict(zip(names, sizes)), bins=torch.logspace(-7, 1, 65), log="x", title=what,
-                      ax=ax, legend=ax is panels[0])
+                      ax=ax, x="root mean square over an epoch" if ax is panels[1] else "")
     low, high = torch.cat(sizes).quantile(torch.tensor([0.01, 0.99]))
     print(f"{what}: {(high / low).log10():.1f} powers of ten, a factor of {high / low:.1f}")
-panels[1].set_xlabel("root mean square over an epoch, of each weight")
+panels[1].get_legend().remove()
 
 # %% [markdown]
 # <details><summary><b>Read the figure</b></summary>
@@ -525,7 +525,7 @@ def turned(degrees):
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     turn = torch.tensor([[c, -s], [s, c]], dtype=torch.float64)
     return replace(RAVINE, f=lambda p: RAVINE.f(p @ turn), start=turn @ RAVINE.start,
-                   grad=lambda p: RAVINE.grad(p @ turn) @ turn.T, ylim=(-3.5, 1.5))
+                   grad=lambda p: RAVINE.grad(p @ turn) @ turn.T, ylim=(-4.5, 1.8))
 
 
 def momentum(w, grad, delta, lr, alpha):  # gradient descent is momentum with alpha = 0
@@ -562,7 +562,8 @@ for ax, degrees in zip(panels, (0, 45)):
     land = turned(degrees)
     walks = {"momentum": descend(land, momentum, land.start, 30, state=(0.0,), lr=0.1, alpha=0.5),
              "RMSProp": descend(land, rmsprop, land.start, 30, state=(0.0,), lr=0.15, beta=0.9)}
-    figures.trajectories(land, walks, ax=ax, legend=degrees == 45, title=f"turned by {degrees}°")
+    figures.trajectories(land, walks, ax=ax, title=f"turned by {degrees}°")
+panels[0].get_legend().remove()
 
 # %% [markdown]
 # <details><summary><b>Read the figure</b></summary>
