@@ -302,10 +302,9 @@ KEPT_ASIDE = {
         "eps after the roots": {"torch.sqrt(u + eps) / torch.sqrt(r + eps)": "(u.sqrt() + eps) / (r.sqrt() + eps)"},
         "eps only below": {"torch.sqrt(u + eps)": "torch.sqrt(u)"},
         "steps not squared": {"step ** 2": "step"},
-        "u of the old and the new weights": {"step ** 2": "(w + step) ** 2"},
+        "steps added up in u": {"rho * u": "u"},
         "uphill": {"w - step": "w + step"},
         "weights of r exchanged": {"rho * r + (1 - rho) * grad ** 2": "(1 - rho) * r + rho * grad ** 2"},
-        "results in another order": {"return (w, r, u)": "return (w, u, r)"},
     },
     "first_step_size": {
         "no root": {"math.sqrt(1 - beta)": "(1 - beta)"},

@@ -44,14 +44,14 @@ data = digits(device)
 # %% [markdown]
 # ## 5.1  A gain for each weight
 #
-# In the ravine the curvature along $y$ is 25 times that along $x$. The curved axis limits the rate, and the flat one has to wait. So give each weight a factor of its own, the **gain** $g$, which starts at 1. A step of the weight is then $\eta \cdot g \cdot$ its gradient.
+# In the ravine the curvature along $y$ is 25 times that along $x$. The curved axis limits the rate, and the flat one has to wait. So give each weight a factor of its own on the rate, the **gain** $g$, which starts at 1.
 #
-# How does a gain learn? It compares the weight's gradient with the one of the step before.
+# In each step a weight compares its gradient with the one before.
 #
-# - The sign is the same: the steps could be longer. *Add* $\beta$ to the gain.
-# - It is not: the last step went too far. *Multiply* the gain by $1-\beta$.
+# - Same sign: its steps could be longer. *Add* $\beta$ to the gain.
+# - Not so: the last step went too far. *Multiply* the gain by $1-\beta$.
 #
-# By hand, for one weight and $\beta = 0.2$:
+# By hand, for $\beta = 0.2$:
 #
 # | gradient | before | same sign? | gain |
 # |--:|--:|:--|:--|
@@ -107,7 +107,7 @@ for goal in (10, 1):
 # %% [markdown]
 # <details><summary><b>Read the numbers</b></summary>
 #
-# Up it takes 380 steps, and as many down again if β is subtracted. Multiplication needs 14 steps to halve the gain and 59 to reach 1. The larger the gain, the more each step takes away. Danger is answered fast, and trust is earned slowly.
+# Up it takes 380 steps, and as many down again if β is subtracted. Multiplication needs 14 steps to halve the gain and 59 to reach 1. The larger the gain, the more each step takes away. Slow up, fast down.
 #
 # </details>
 #
@@ -166,8 +166,8 @@ if passed("gain_step"):
         last = grad
         history.append(gain)
     history = torch.stack(history)
-    figures.band(range(0, 400, 10), {"gain of 1000 weights": history[::10].T}, kind="sd", x="step",
-                 y="gain", theory={"theory: 1": ([0, 400], [1, 1])}, figure="gains_under_noise")
+    figures.band(range(400), {"gain of 1000 weights": history.T}, kind="sd", x="step", y="gain",
+                 figure="gains_under_noise")
     print(f"mean after 200 steps {history[199].mean():.2f};   last 100 steps: mean "
           f"{history[-100:].mean():.2f}, standard deviation {history[-100:].std():.2f}")
 
@@ -343,17 +343,18 @@ if passed("rmsprop_step"):
     path = descend(RAVINE, rmsprop_step, RAVINE.start, 300, state=(0.0,),
                    lr=0.2, beta=0.9, eps=1e-8)
     y = path[:, 1]
-    figures.curve(range(0, 301, 3), {"|y|": y.abs()[::3]}, x="step", y="distance to the minimum",
-                  log="y", theory={"η / 2": ([0, 300], [0.1, 0.1])}, figure="rmsprop_comes_back")
-    print(f"closest to the minimum: |y| = {y.abs().min():.0e} at step {y.abs().argmin()}")
-    print(f"largest after step 24: {y[25:].abs().max():.2f}, at step {25 + y[25:].abs().argmax()}")
-    print(f"last 100 steps: |y| from {y[-100:].abs().min():.3f} to {y[-100:].abs().max():.3f}, "
-          f"sign changes in {(y[-100:] * y[-101:-1] < 0).sum()} of 100 steps")
+    figures.curve(range(301), {"|y|": y.abs()}, x="step", y="distance of y to the minimum", log="y",
+                  figure="rmsprop_for_300_steps")
+    for start in (0, 25, 200):
+        part = y[start:].abs()
+        print(f"from step {start:3} on: |y| from {part.min():.1g} (step {start + part.argmin()}) "
+              f"to {part.max():.2g} (step {start + part.argmax()})")
+    print(f"in the last 100 steps y changes its sign {(y[-100:] * y[-101:-1] < 0).sum()} times")
 
 # %% [markdown]
 # <details><summary><b>Read the figure</b></summary>
 #
-# At step 24 only rounding separates $y$ from the minimum. But $r$ forgets. As the gradients shrink, so does $\sqrt r$, and the quotient grows back. The rate that $y$ really feels, $\eta/\sqrt r$, becomes too large for its curvature. Every step goes in the right direction and is too long. That is the first kind of oscillation of section 2.1, made by the method itself.
+# At step 24 $y$ is practically at the minimum, at 2e-15. But $r$ forgets the large gradients of the start, and $\sqrt r$ falls. So the rate that $y$ really feels, $\eta/\sqrt r$, grows until it is above $2/25$. From there on every step goes in the right direction and is too long. That is the first kind of oscillation of section 2.1, made by the method itself.
 #
 # In the end $y$ jumps between $+a$ and $-a$. Then all gradients have the same size, the root of $r$ is that size, and the quotient is $\pm1$. So each step is exactly $\eta$ long. It is also $2a$ long. Hence $a = \eta/2 = 0.1$.
 #
@@ -378,16 +379,11 @@ print(f"with a falling rate |y| ends at {w[1].abs():.0e}")
 # %% [markdown]
 # ## 5.4  Find the bug
 #
-# **AdaDelta** ([Zeiler 2012](https://arxiv.org/abs/1212.5701)) is a close relative of RMSProp; the notes call the two similar. It has no learning rate at all. Zeiler argued with units. If $w$ is measured in metres, a step must be in metres, too. A gradient divided by its typical size is a bare number. So it needs a factor in metres, and AdaDelta takes one that it has at hand: the typical size of its own past steps.
+# **AdaDelta** ([Zeiler 2012](https://arxiv.org/abs/1212.5701)) is "similar" to RMSProp, say the notes. It has no learning rate. Zeiler argued with units. If $w$ is measured in metres, a step must be in metres, too. A gradient divided by its typical size is a bare number, so it needs a factor in metres. AdaDelta takes the typical size of its own past steps.
 #
-# It keeps two moving averages for each weight, both 0 at first.
+# It keeps two moving averages for each weight, both 0 at first: $r$, the mean squared gradient, as in RMSProp, and $u$, the mean squared *step*. A typical size is the root of a mean square. Here $\varepsilon$ is added *under* each root, or no first step would ever be taken.
 #
-# - $r$ is the mean squared gradient, exactly as in RMSProp.
-# - $u$ is the mean squared *step*.
-#
-# The typical size of a thing is the root of its mean square. Here $\varepsilon$ is added *under* each root; without it no first step would ever be taken.
-#
-# The function below runs and raises no error. It holds three mistakes. A right AdaDelta would take nearly the same way if the whole loss were 1000 times as large.
+# The function below runs, and holds three mistakes. A right AdaDelta would take nearly the same way on a loss 1000 times as large.
 
 # %% tags=["demo"]
 def faulty_adadelta(w, grad, r, u, rho, eps):
@@ -424,11 +420,14 @@ def find_the_bug(w, grad, r, u, rho, eps):
 
 # %% [markdown]
 # <details><summary>Hint 1</summary>Measure the loss in euros and w in metres. In which unit is the gradient, r, u, the step?</details>
-# <details><summary>Hint 2</summary>One mistake is in what a line divides by, one in what an average is fed with, and one in the order of the lines.</details>
+# <details><summary>Hint 2</summary>One mistake is in what a line divides by, one in what goes into an average. The third is the order of the lines.</details>
 # <details><summary>Hint 3</summary>Euros per metre for the gradient, so its square for r, and metres for the root of u. The quotient must come out in metres. And RMSProp updated r before or after it was used?</details>
 
 # %% nbgrader={"grade": true, "grade_id": "find_the_bug", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false} tags=["raises-exception"]
 check(find_the_bug)
+
+# %% [markdown]
+# **Predict.** Your repaired rule walks down the ravine, beside PyTorch's AdaDelta. At the start $u = 0$, and there is no learning rate. What sets the length of the first step?
 
 # %% tags=["demo"]
 if passed("find_the_bug"):
@@ -439,11 +438,16 @@ if passed("find_the_bug"):
         p.grad = RAVINE.grad(p.detach())
         optimizer.step()
         w, r, u = find_the_bug(w, RAVINE.grad(w), r, u, 0.9, 1e-6)
-        if t in (1, 1000):
+        if t in (1, 100, 1000):
             print(f"step {t:4}: yours {w[0]:.4f}, {w[1]:.4f};  PyTorch's {p[0]:.4f}, {p[1]:.4f}")
+print(f"root of ε / (1 - ρ): {(1e-6 / (1 - 0.9)) ** 0.5:.4f}")
 
 # %% [markdown]
-# Your repaired rule walks with PyTorch's. Its first step is tiny: $u$ is 0, so its length is set by ε alone. The rate that Zeiler removed came back as ε.
+# <details><summary><b>Read the numbers</b></summary>
+#
+# The two walk together. The first step moves both weights by only 0.0032: with $u = 0$ its length is set by ε, and by ρ. So AdaDelta starts slowly, and a large part of its thousand steps goes into finding out how long a step should be. The learning rate that was to disappear has come back as ε.
+#
+# </details>
 
 # %% [markdown]
 # ## 5.5  Gradients in a network

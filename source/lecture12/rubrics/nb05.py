@@ -240,6 +240,7 @@ rmsprop_step.slip(
     also={"r.sqrt()": "r"},
 )
 
+
 @rmsprop_step.cases
 def _(random):
     lr, beta = round(random.uniform(0.11, 0.19), 3), round(random.uniform(0.62, 0.78), 2)
