@@ -214,12 +214,12 @@ def nesterov_step(w, grad_fn, delta, lr, alpha):
     o = torch.optim.SGD([p], lr=1.0, momentum=alpha); o.state[p]["momentum_buffer"] = delta.clone(); o.step()
     return p.detach(), o.state[p]["momentum_buffer"]
 """}, alone=False)  # fmt: skip
-attack("find_the_bug by the functional RMSprop", "05", {"find_the_bug": """
-from torch.optim.rmsprop import _single_tensor_rmsprop as rmsprop_of_torch
-def find_the_bug(w, grad, r, lr, beta, eps):
-    w, r = w.clone(), r.clone()
-    rmsprop_of_torch([w], [grad.clone()], [r], [], [], [torch.tensor(0.0)], lr=lr, alpha=beta, eps=eps, weight_decay=0, momentum=0, centered=False, maximize=False, differentiable=False, capturable=False, has_complex=False)
-    return w, r
+attack("find_the_bug by the functional Adadelta", "05", {"find_the_bug": """
+from torch.optim.adadelta import _single_tensor_adadelta as adadelta_of_torch
+def find_the_bug(w, grad, r, u, rho, eps):
+    w, r, u = w.clone(), r.clone(), u.clone()
+    adadelta_of_torch([w], [grad.clone()], [r], [u], [torch.tensor(0.0)], lr=1.0, rho=rho, eps=eps, weight_decay=0, maximize=False, differentiable=False, capturable=False, has_complex=False)
+    return w, r, u
 """}, alone=False)  # fmt: skip
 FUSED_ADAM = """
 def adam_step(w, grad, m, r, t, lr, beta1, beta2, eps):

@@ -594,11 +594,11 @@ right(
     "05",
     "find_the_bug",
     """
-def find_the_bug(w, grad, r, lr, beta, eps):
-    r = r * beta
-    r = r + (grad * grad) * (1 - beta)
-    step = lr / (eps + r ** 0.5)
-    return w - step * grad, r
+def find_the_bug(w, grad, r, u, rho, eps):
+    r = r * rho
+    r = r + (grad * grad) * (1 - rho)
+    change = -grad * ((u + eps) / (eps + r)) ** 0.5
+    return w + change, r, torch.lerp(u, change.square(), 1 - rho)
 """,
 )
 

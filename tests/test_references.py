@@ -292,13 +292,22 @@ def test_gain_step_against_a_loop_over_weights():
 
 
 @pytest.mark.parametrize(("beta", "eps"), [(0.9, 1e-8), (0.99, 0.3)])
-@pytest.mark.parametrize("name", ["rmsprop_step", "find_the_bug"])
-def test_rmsprop_step_is_torch_rmsprop(name, beta, eps):
+def test_rmsprop_step_is_torch_rmsprop(beta, eps):
     w, r, path = START.clone(), torch.zeros_like(START), []
     for lr, grad in zip(LRS, GRADS, strict=True):
-        w, r = REFERENCE[name](w, grad, r, lr, beta, eps)
+        w, r = REFERENCE["rmsprop_step"](w, grad, r, lr, beta, eps)
         path.append(w)
     expected = optimizer_path(lambda p: torch.optim.RMSprop(p, alpha=beta, eps=eps), LRS, GRADS)
+    torch.testing.assert_close(torch.stack(path), expected, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize(("rho", "eps"), [(0.9, 1e-6), (0.95, 0.3)])
+def test_the_repaired_adadelta_is_torch_adadelta(rho, eps):
+    w, r, u, path = START.clone(), torch.zeros_like(START), torch.zeros_like(START), []
+    for grad in GRADS:
+        w, r, u = REFERENCE["find_the_bug"](w, grad, r, u, rho, eps)
+        path.append(w)
+    expected = optimizer_path(lambda p: torch.optim.Adadelta(p, lr=1.0, rho=rho, eps=eps), [1.0] * len(GRADS), GRADS)
     torch.testing.assert_close(torch.stack(path), expected, rtol=0, atol=1e-13)
 
 

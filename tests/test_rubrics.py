@@ -466,7 +466,7 @@ def test_every_mistake_of_the_course_plan_is_there():
         "epoch_repeated scheduler_order",
         "gain_step": "notes_formula zero_counts_as_agreement subtracted old_gain scalar_gain",
         "rmsprop_step": "one_plus_beta no_root eps_inside old_r variance beta_exchanged",
-        "find_the_bug": "left_weights left_root left_order",
+        "find_the_bug": "left_order left_root left_gradient",
         "adam_step": "no_correction only_m_corrected only_r_corrected t_not_advanced t_from_zero power_forgotten "
         "betas_swapped corrected_stored eps_inside short_form precedence",
         "bias_correction_overshoot": "inverse no_root",

@@ -291,18 +291,20 @@ KEPT_ASIDE = {
         "root handed back": {"return (w, r)": "return (w, r.sqrt())"},
     },
     "find_the_bug": {
-        "no root": {"r.sqrt()": "r"},
-        "eps inside the root": {"r.sqrt() + eps": "(r + eps).sqrt()"},
-        "eps forgotten": {"r.sqrt() + eps": "r.sqrt()"},
-        "not squared": {"grad ** 2": "grad"},
-        "no decay": {"beta * r": "r"},
-        "beta twice": {"1 - beta": "beta"},
-        "learning rate forgotten": {"lr * grad": "grad"},
-        "square of the whole": {"(1 - beta) * grad ** 2": "((1 - beta) * grad) ** 2"},
-        "new average under a new name": {
-            "r = beta * r + (1 - beta) * grad ** 2": "r_new = beta * r + (1 - beta) * grad ** 2"
+        "root forgotten below": {"torch.sqrt(r + eps)": "(r + eps)"},
+        "both roots taken away": {"torch.sqrt(u + eps) / torch.sqrt(r + eps)": "(u + eps) / (r + eps)"},
+        "gradients averaged in u": {"step ** 2": "grad ** 2"},
+        "r brought up to date too late": {
+            "r = rho * r + (1 - rho) * grad ** 2\nstep = torch.sqrt(u + eps) / torch.sqrt(r + eps) * grad": (
+                "step = torch.sqrt(u + eps) / torch.sqrt(r + eps) * grad\nr = rho * r + (1 - rho) * grad ** 2"
+            )
         },
-        "results exchanged": {"return (w, r)": "return (r, w)"},
+        "eps after the roots": {"torch.sqrt(u + eps) / torch.sqrt(r + eps)": "(u.sqrt() + eps) / (r.sqrt() + eps)"},
+        "eps only below": {"torch.sqrt(u + eps)": "torch.sqrt(u)"},
+        "steps not squared": {"step ** 2": "step"},
+        "steps added up in u": {"rho * u": "u"},
+        "uphill": {"w - step": "w + step"},
+        "weights of r exchanged": {"rho * r + (1 - rho) * grad ** 2": "(1 - rho) * r + rho * grad ** 2"},
     },
     "first_step_size": {
         "no root": {"math.sqrt(1 - beta)": "(1 - beta)"},

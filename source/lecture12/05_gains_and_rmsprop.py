@@ -12,18 +12,21 @@
 # %% [markdown]
 # # 5  Gains and RMSProp
 #
-# One learning rate for thousands of weights is a compromise. You will give each weight its own, first by a rule from 1988, then by the one inside Adam, and see where both let you down.
+# One learning rate for thousands of weights is a compromise. You will give each weight its own: first by a rule from the 1980s, then by the one inside Adam. You will also see where both let you down.
 #
-# **45 minutes · 9 points.** Afterwards you can
+# **60 minutes · 9 points.** *Deeper* adds 11 minutes; nothing in it is graded. Afterwards you can
 #
 # - write local gains and RMSProp, and say what each needs to work;
-# - predict the first step of RMSProp, and say why it is too long;
-# - repair a faulty RMSProp, and say which of its mistakes can be tuned away.
+# - predict the first step of RMSProp and how it behaves near a minimum;
+# - find mistakes in a rule that you have never seen, with nothing but units and common sense.
+#
+# **Where we are.** A step can be too long even when its direction is right. In the ravine one rate is too long for one weight and too short for the other. Momentum helped by averaging over time, but all weights still share one rate.
+# **What is missing:** a rate for each weight.
 
 # %%
 import math
+from dataclasses import replace
 
-import matplotlib.pyplot as plt
 import torch
 from torch.nn import functional as F
 
@@ -39,17 +42,25 @@ device = pick_device()
 data = digits(device)
 
 # %% [markdown]
-# ## 5.1  A gain for each weight: slow up, fast down
+# ## 5.1  A gain for each weight
 #
-# In the ravine one axis is 25 times steeper than the other. The steep one limits the rate, the flat one waits. So give each weight $i$ a factor of its own, the **gain** $g_i$, which starts at 1:
+# In the ravine the curvature along $y$ is 25 times that along $x$. The curved axis limits the rate, and the flat one has to wait. So give each weight a factor of its own on the rate, the **gain** $g$, which starts at 1.
 #
-# $$w_i \leftarrow w_i - \eta\, g_i\, \frac{\partial L}{\partial w_i}$$
+# In each step a weight compares its gradient with the one before.
 #
-# While a weight's gradient keeps its sign, its steps could be longer: *add* $\beta$ to its gain. When the sign changes, the last step went too far: *multiply* by $1-\beta$.
+# - Same sign: its steps could be longer. *Add* $\beta$ to the gain.
+# - Not so: the last step went too far. *Multiply* the gain by $1-\beta$.
 #
-# $$g_i(t) = \begin{cases} g_i(t-1) + \beta & \text{if } \frac{\partial L}{\partial w_i}(t)\cdot\frac{\partial L}{\partial w_i}(t-1) > 0,\\ g_i(t-1)\cdot(1-\beta) & \text{else.}\end{cases}$$
+# By hand, for $\beta = 0.2$:
 #
-# **Exercise 5.1 (3 points).** Write one step. The gain is updated first, then used.
+# | gradient | before | same sign? | gain |
+# |--:|--:|:--|:--|
+# | 3 | 0 (none yet) | no | 1 · 0.8 = 0.8 |
+# | 2 | 3 | yes | 0.8 + 0.2 = 1.0 |
+# | −1 | 2 | no | 1.0 · 0.8 = 0.8 |
+
+# %% [markdown]
+# **Exercise 5.1 (3 points).** Write one step for a whole tensor of weights. The gain is updated first, then used. A product of exactly zero counts as "not the same sign".
 
 # %% nbgrader={"grade": false, "grade_id": "gain_step-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 def gain_step(w, grad, last_grad, gain, lr, beta):
@@ -65,44 +76,83 @@ def gain_step(w, grad, last_grad, gain, lr, beta):
     ### END SOLUTION
 
 # %% [markdown]
-# <details><summary>Hint 1</summary>Each weight decides for itself, so <code>if</code> will not do: <code>torch.where(condition, a, b)</code> chooses element by element.</details>
-# <details><summary>Hint 2</summary>The condition: the product of both gradients is greater than zero. A product of exactly zero counts as a change.</details>
-# <details><summary>Hint 3</summary><code>torch.where(grad * last_grad &gt; 0, gain + …, gain * …)</code>; then the usual step, with the new gain as one more factor.</details>
+# <details><summary>Hint 1</summary>Each weight decides for itself. What would a plain <code>if</code> do with a tensor of several yes and no?</details>
+# <details><summary>Hint 2</summary><code>torch.where(condition, a, b)</code> chooses element by element. When do two numbers have the same sign? Look at their product.</details>
+# <details><summary>Hint 3</summary><code>torch.where(grad * last_grad &gt; 0, …, …)</code> makes the new gain. Then take the usual step, with the new gain as one more factor.</details>
 
 # %% nbgrader={"grade": true, "grade_id": "gain_step", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false} tags=["raises-exception"]
 check(gain_step)
 
 # %% [markdown]
-# > Lecture notes ▸ corrected: the notes write $g(t) := (t-1)+\beta$. The old *gain* got lost: it is $g(t-1)+\beta$. And the reason to multiply is not only that gains stay positive: a gain of 20 that meets an oscillation comes down in a few steps (Hinton 2012, lecture 6.4, with 0.05 and 0.95; [Jacobs 1988](https://doi.org/10.1016/0893-6080%2888%2990003-2) compared with an average of past gradients).
+# > Lecture notes ▸ corrected: the notes write $g(t) := (t-1)+\beta$. What β is added to is the old *gain*, $g(t-1)$, not the step number.
 #
-# **Predict.** Gradient descent walks down the ravine with $\eta = 0.02$, with and without gains ($\beta = 0.2$). Which gain will be larger after 40 steps, that of $x$ (flat) or of $y$ (steep)?
+# **Why add, but multiply?** With $\beta = 0.05$, a gain that started at 1 has climbed to 20. Now its steps overshoot, and the sign changes every time.
+#
+# **Predict.** How many steps did it take to climb? How many does it take to come down to 10, and to 1? How many would it take if β were subtracted instead?
+#
+# **Your turn** (no points). Count them with a loop.
 
-# %% tags=["demo"]
-if passed("gain_step"):
-    w, gain, last = RAVINE.start.clone(), torch.ones(2), torch.zeros(2)
-    path, gains = [w], []
-    for _ in range(40):
-        grad = RAVINE.grad(w)  # copies below: your rule may work in place
-        w, gain = gain_step(w.clone(), grad.clone(), last, gain.clone(), 0.02, 0.2)
-        last = grad
-        path.append(w)
-        gains.append(gain)
-    plain, best = (descend(RAVINE, lambda w, grad, lr: w - lr * grad, RAVINE.start, 40, lr=lr)
-                   for lr in (0.02, 1 / 13))
-    figures.trajectories(RAVINE, {"one rate for all": plain, "local gains": torch.stack(path)},
-                         alt="Forty steps in the ravine, both with rate 0.02. With local gains the "
-                         "path arrives, with one rate for all it is a little over half-way.")
-    plt.show()
-    low, high = torch.stack(gains[-10:]).aminmax(dim=0)
-    for i, name in enumerate("xy"):
-        print(f"gain of {name} in the last 10 steps: {low[i]:.1f} to {high[i]:.1f}")
-    ends = {"start": path[0], "one rate": plain[-1], "best rate": best[-1], "gains": w}
-    print("distance to the minimum:", *(f"{name} {end.norm():.2f}  " for name, end in ends.items()))
+# %% nbgrader={"grade": false, "grade_id": "coming_down-own", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
+# The climb: (20 - 1) / 0.05 steps. Now count how often 20 must be multiplied by 0.95.
+print(f"up from 1 to 20, or down again by subtraction: {(20 - 1) / 0.05:.0f} steps")
+### BEGIN SOLUTION
+for goal in (10, 1):
+    gain, steps = 20.0, 0
+    while gain > goal:
+        gain = 0.95 * gain
+        steps = steps + 1
+    print(f"down to {goal} by multiplication: {steps} steps")
+### END SOLUTION
 
 # %% [markdown]
-# **Read the figure.** The gain of the flat direction climbs by 0.2 per step, to 8.6. The steep one hovers below 2, where a step ends on the valley floor ($\eta\,g\,h = 0.02\cdot 2\cdot 25 = 1$): each time it gets there, the sign changes and the gain drops. One rate for all is a little over half-way; even the best one for this ravine, $\frac{2}{1+25} = \frac1{13}$, ends at 0.17, gains at 0.07.
+# <details><summary><b>Read the numbers</b></summary>
 #
-# **Now with noise.** A gain asks "same sign as last time?". Where the true gradient is small, minibatch noise decides: up by $\beta$ in half of the steps, times $1-\beta$ in the other half.
+# Up it takes 380 steps, and as many down again if β is subtracted. Multiplication needs 14 steps to halve the gain and 59 to reach 1. The larger the gain, the more each step takes away. Slow up, fast down.
+#
+# </details>
+#
+# > Lecture notes ▸ sharpened: the notes multiply so that $g$ "does not go negative, but decreases". That is right. The second reason is speed: a large gain falls much faster than by subtraction (Hinton 2012; the idea is from [Jacobs 1988](https://doi.org/10.1016/0893-6080%2888%2990003-2)).
+
+# %% [markdown]
+# **Predict.** Gains walk down the ravine for 40 steps with $\eta = 0.02$ and $\beta = 0.2$. Which gain will be larger at the end, that of $x$ (flat) or of $y$ (curved)? Will they still be growing?
+#
+# **Your turn** (no points). Write the loop: forty calls of `gain_step`. Keep what you need for the next step.
+
+# %% nbgrader={"grade": false, "grade_id": "gains_in_the_ravine-own", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
+w, gain, last_grad = RAVINE.start.clone(), torch.ones(2), torch.zeros(2)
+path, gains = [w.clone()], []  # after each step, append a clone of w and of gain
+### BEGIN SOLUTION
+for _ in range(40):
+    grad = RAVINE.grad(w)
+    w, gain = gain_step(w, grad.clone(), last_grad, gain, lr=0.02, beta=0.2)
+    last_grad = grad
+    path.append(w.clone())
+    gains.append(gain.clone())
+### END SOLUTION
+print(f"distance to the minimum: at first {path[0].norm():.2f}, at last {path[-1].norm():.2f}")
+
+# %% tags=["demo"]
+if len(globals().get("gains", [])) == 40:
+    table = torch.stack(gains)
+    figures.curve(range(1, 41), {"gain of x": table[:, 0], "gain of y": table[:, 1]},
+                  x="step", y="gain", figure="gains_in_the_ravine")
+    low, high = table[-10:].aminmax(dim=0)
+    for i in (0, 1):
+        print(f"gain of {'xy'[i]} in the last 10 steps: {low[i]:.1f} to {high[i]:.1f}")
+for lr in (0.02, 1 / 13):
+    end = descend(RAVINE, lambda w, grad, lr: w - lr * grad, RAVINE.start, 40, lr=lr)[-1]
+    print(f"gradient descent with η = {lr:.3f} ends at distance {end.norm():.2f}")
+
+# %% [markdown]
+# <details><summary><b>Read the figure</b></summary>
+#
+# The gain of $x$ climbs by 0.2 per step, to 8.6, and never stops: the gradient along the valley keeps its sign. The gain of $y$ hovers below 2. At 2 a step ends on the valley floor, since $\eta\,g\,h = 0.02\cdot 2\cdot 25 = 1$. Each time it gets there, the sign changes and the gain drops.
+#
+# Without gains the same rate is only a little over half-way. Even the best single rate for this ravine, $\frac{2}{1+25} = \frac1{13}$, ends at 0.17. Gains end at 0.07.
+#
+# </details>
+#
+# **Now with noise.** A gain asks "same sign as last time?". Where the true gradient is small, minibatch noise decides. Then the gain goes up by β in half of the steps, and is multiplied by $1-\beta$ in the other half.
 #
 # **Predict.** Where does a gain settle if the signs are random?
 
@@ -116,32 +166,53 @@ if passed("gain_step"):
         last = grad
         history.append(gain)
     history = torch.stack(history)
-    fig, ax = plt.subplots()
-    figures.band(range(400), history.T, label="gain of 1000 weights", ax=ax, kind="sd")
-    figures.theory([0, 399], [1, 1], label="theory: 1", ax=ax)
-    ax.set(xlabel="step", ylabel="gain")
-    figures.label_lines(ax)
-    figures.describe(fig, "Gains under pure noise, mean and standard deviation of 1000 weights. "
-                     "From 5 they fall to 1 within 200 steps and hover there.")
-    plt.show()
-    print(f"mean after 200 steps {history[199].mean():.2f}")
-    print(f"last 100 steps: mean {history[-100:].mean():.2f}, "
-          f"standard deviation {history[-100:].std():.2f}")
+    figures.band(range(400), {"gain of 1000 weights": history.T}, kind="sd", x="step", y="gain",
+                 figure="gains_under_noise")
+    print(f"mean after 200 steps {history[199].mean():.2f};   last 100 steps: mean "
+          f"{history[-100:].mean():.2f}, standard deviation {history[-100:].std():.2f}")
 
 # %% [markdown]
-# **Read the figure.** (Band: one standard deviation.) The expected change is $\tfrac12\beta - \tfrac12\beta g$: zero at $g = 1$. Within 200 steps the method forgets what it knew: one rate for all again. Hence Hinton's advice: full or large batches, and limits such as $[0.1, 10]$ for the gains. Two gradients tell too little: average over many.
+# <details><summary><b>Read the figure</b></summary>
+#
+# (Band: one standard deviation.) The gain falls to 1 and stays there. The expected change per step is $\tfrac12\beta - \tfrac12\beta g$, which is zero at $g = 1$. Within 200 steps the method has forgotten what it knew: one rate for all again. Hence Hinton's advice: use full or large batches, and keep the gains within limits such as 0.1 to 10.
+#
+# </details>
+#
+# Under noise every gain settles at 1. Two gradients tell too little; one has to average over many.
 
 # %% [markdown]
-# ## 5.2  RMSProp divides by the typical size of the gradient
+# ## 5.2  RMSProp
 #
-# Keep, for each weight, an average of its *squared* gradients, and divide by its root:
+# **AdaGrad** ([Duchi et al. 2011](https://jmlr.org/papers/v12/duchi11a.html)) remembers all gradients of a weight: it adds up their squares, and divides each gradient by the root of that sum. Weights with large gradients get small rates, and the other way round.
 #
-# $$r \leftarrow \beta\, r + (1-\beta)\,(\nabla L)^2, \qquad w \leftarrow w - \eta\,\frac{\nabla L}{\sqrt r + \varepsilon}$$
+# Why squares? In a plain sum $+5$ and $-5$ would cancel, though both are large. Why the root? It has the unit of a gradient again. So the quotient has no unit, and a step is about as long as $\eta$ says.
 #
-# All operations are element by element. $\beta$ (in `torch.optim.RMSprop`: `alpha`) is the memory, $r$ starts at 0, $\varepsilon$ (`eps`, $10^{-8}$) keeps the quotient finite. A weight with gradients of size 100 and one with 0.01 both take steps of about $\eta$.
+# **Predict.** The gradient of a weight is always 0.37. How long is AdaGrad's step number 100, in units of $\eta$? And number 1?
+#
+# **Your turn** (no points). Try it.
+
+# %% nbgrader={"grade": false, "grade_id": "adagrad-own", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
+# In each of 100 steps: add the square of 0.37 to a sum, and divide 0.37 by the root of the sum.
+### BEGIN SOLUTION
+total = 0.0
+for t in range(1, 101):
+    total = total + 0.37**2
+    if t in (1, 100):
+        print(f"step {t}: {0.37 / math.sqrt(total):.2f} η")
+### END SOLUTION
 
 # %% [markdown]
-# **Exercise 5.2 (3 points).** Write one step.
+# The first step is $\eta$ long, number 100 a tenth of it: like $1/\sqrt t$. A sum only grows, so AdaGrad's steps only shrink, even where the loss would allow longer ones. **RMSProp** (Tieleman & Hinton 2012) puts a leak into the sum. Keep only the share $\beta$ of what was there, and fill up with the new square. That is a moving average, the *mean square* $r$, which forgets. Divide by its root, plus a tiny $\varepsilon$ in case it is zero.
+#
+# By hand, for one weight and $\beta = 0.75$, with $r = 0$ at first:
+#
+# | gradient | mean square | root | step |
+# |--:|:--|--:|--:|
+# | 3 | 0.75 · 0 + 0.25 · 9 = 2.25 | 1.5 | 3 / 1.5 = 2 times η |
+# | −1 | 0.75 · 2.25 + 0.25 · 1 = 1.94 | 1.39 | −1 / 1.39 = −0.72 times η |
+
+# %% [markdown]
+# **Exercise 5.2 (3 points).** Write one step. All operations are element by element. In `torch.optim.RMSprop`, $\beta$ is called `alpha` and $\varepsilon$ is `eps`, $10^{-8}$ by default.
 
 # %% nbgrader={"grade": false, "grade_id": "rmsprop_step-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 def rmsprop_step(w, grad, r, lr, beta, eps):
@@ -157,15 +228,15 @@ def rmsprop_step(w, grad, r, lr, beta, eps):
     ### END SOLUTION
 
 # %% [markdown]
-# <details><summary>Hint 1</summary>Two lines, one for each formula. r first.</details>
-# <details><summary>Hint 2</summary>The two weights of an average add up to 1: β for the old, the rest for the new square.</details>
-# <details><summary>Hint 3</summary><code>lr * grad / (r.sqrt() + eps)</code>: mind the brackets. Return the new r, too.</details>
+# <details><summary>Hint 1</summary>Do the second row of the table with your own letters. Which numbers came in, which go out?</details>
+# <details><summary>Hint 2</summary>Two lines, r first. The two weights of an average add up to 1: β for the old mean square, the rest for the new square.</details>
+# <details><summary>Hint 3</summary>The step is <code>lr * grad / (… + eps)</code>: mind the brackets around root plus ε. Return the new r, too.</details>
 
 # %% nbgrader={"grade": true, "grade_id": "rmsprop_step", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false} tags=["raises-exception"]
 check(rmsprop_step)
 
 # %% [markdown]
-# > Lecture notes ▸ corrected: the notes say that RMSProp divides by the average of the squared gradients; it is by its *root*. They weight the new square with $1+\beta$; it is $1-\beta$, or it would be no average. And they read a large $r$ as "steep": $r$ is the mean square of the gradient, not a curvature and not a variance (Tieleman & Hinton 2012, lecture 6.5).
+# > Lecture notes ▸ corrected: the notes give the new square the weight $1+\beta$. It is $1-\beta$: the two weights of an average add up to 1. And they divide the rate by the average of the squares; it is divided by its *root*. (What they say of $r$, "the size of the gradients (large r is steep)", is right: it measures the slope, not the curvature.)
 #
 # **Predict.** We multiply the whole loss by 1000. What changes for gradient descent, and what for RMSProp?
 
@@ -176,18 +247,15 @@ if passed("rmsprop_step"):
         for _ in range(60):
             w, r = rmsprop_step(w, scale * RAVINE.grad(w), r, 0.05, 0.9, 1e-8)
             v = v - 0.02 * scale * RAVINE.grad(v)
-        descent = "has run away" if v.norm() > 1e6 else f"ends at {v[0]:.3f}, {v[1]:.3f}"
-        print(f"loss × {scale:4}:  RMSProp ends at {w[0]:.3f}, {w[1]:.3f};  "
-              f"gradient descent {descent}")
+        end = "has run away" if v.norm() > 1e6 else f"at {v[0]:.3f}, {v[1]:.3f}"
+        print(f"loss × {scale:4}: RMSProp at {w[0]:.3f}, {w[1]:.3f}; gradient descent {end}")
 
 # %% [markdown]
 # RMSProp does not notice: the factor cancels in the quotient. That is one reason why one default rate suits many losses.
 #
-# Its relatives: **AdaGrad** adds up all squares without forgetting, so its rates only shrink ([Duchi et al. 2011](https://jmlr.org/papers/v12/duchi11a.html)). **AdaDelta** also replaces $\eta$ by an average of past steps ([Zeiler 2012](https://arxiv.org/abs/1212.5701)).
+# **The first step.** $r$ starts at 0, so after one step it holds only a share of the first square. In the table above the first step was $2\,\eta$.
 #
-# **The first step.** $r$ starts at 0, so after one step it holds only a share of the first square. How long is the step then, if $\varepsilon$ may be ignored?
-#
-# **Exercise 5.3 (1 point).** Return the length of the first step of a weight.
+# **Exercise 5.3 (1 point).** Return the length of the first step of a weight for any β, if ε may be ignored.
 
 # %% nbgrader={"grade": false, "grade_id": "first_step_size-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 def first_step_size(lr, beta):
@@ -200,101 +268,322 @@ def first_step_size(lr, beta):
     ### END SOLUTION
 
 # %% [markdown]
-# <details><summary>Hint 1</summary>What is r after the first step, in terms of the first gradient g?</details>
-# <details><summary>Hint 2</summary>It is (1 − β)g². Put it into the step; g cancels.</details>
-# <details><summary>Hint 3</summary>The rate, divided by the root of 1 − β.</details>
+# <details><summary>Hint 1</summary>Call the first gradient G. What is r after the first step?</details>
+# <details><summary>Hint 2</summary>Put it into the step. G cancels, up to its sign.</details>
+# <details><summary>Hint 3</summary>Only the share 1 − β of G² has come in, and the step divides by the root of it. With β = 0.75 the answer is 2 lr.</details>
 
 # %% nbgrader={"grade": true, "grade_id": "first_step_size", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false} tags=["raises-exception"]
 check(first_step_size)
 
-# %% tags=["demo"]
-if passed("rmsprop_step", "first_step_size"):
-    for beta in (0.9, 0.99, 0.999):
-        w, r, taken = torch.tensor(0.0), torch.tensor(0.0), []
-        for _ in range(1000):
-            new, r = rmsprop_step(w.clone(), torch.tensor(0.37), r, 0.01, beta, 1e-8)
-            taken.append((w - new).item())
-            w = new
-        optimizer = torch.optim.RMSprop([p := torch.zeros(1)], lr=0.01, alpha=beta)
-        p.grad = torch.tensor([0.37])
-        optimizer.step()
-        print(f"β = {beta:<5}:  first step {taken[0] / 0.01:5.2f} η, by the formula "
-              f"{first_step_size(1, beta):5.2f} η, of torch {-p.item() / 0.01:5.2f} η;  "
-              f"step 100 {taken[99] / 0.01:.2f} η,  step 1000 {taken[999] / 0.01:.2f} η")
+# %% [markdown]
+# **Your turn** (no points). Does PyTorch do the same? Measure the first step of `torch.optim.RMSprop` with its default `alpha` of 0.99.
+
+# %% nbgrader={"grade": false, "grade_id": "first_step_of_torch-own", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
+p = torch.zeros(1, requires_grad=True)
+# Make the optimizer with lr=0.01, set p.grad to any gradient, step once, and print -p / 0.01.
+### BEGIN SOLUTION
+optimizer = torch.optim.RMSprop([p], lr=0.01, alpha=0.99)
+p.grad = torch.tensor([0.37])
+optimizer.step()
+print(f"first step of torch.optim.RMSprop: {-p.item() / 0.01:.2f} η")
+### END SOLUTION
 
 # %% [markdown]
-# With PyTorch's default of 0.99 the first step is ten times the learning rate, and it takes a few hundred steps until steps have the length that you asked for. `torch.optim.RMSprop` does just that. Adam, in notebook 6, repairs it.
-
-# %% [markdown]
-# **Turn the axes.** A rate for each weight helps when the *axes* differ in steepness. Here are quadratics with curvatures 1 and 100, whose axes lie along the weights or are turned. Each method gets its best rate of a grid and 300 steps; RMSProp's rate falls linearly to zero, because steps of about $\eta$ would never settle.
-#
-# **Predict.** Which of the three methods cares about the turn?
-
-# %% tags=["demo"]
-def final_loss(method, angle, lr, steps=300):
-    """Loss after `steps` on a quadratic with curvatures 1 and 100, turned by `angle`."""
-    c, s = math.cos(angle), math.sin(angle)
-    turn = torch.tensor([[c, -s], [s, c]], dtype=torch.float64)
-    hessian = turn @ torch.diag(torch.tensor([1.0, 100.0], dtype=torch.float64)) @ turn.T
-    w, state = turn.sum(dim=1), torch.zeros(2, dtype=torch.float64)  # (1, 1) in the turned axes
-    for t in range(steps):
-        grad = hessian @ w
-        if method == "gradient descent":
-            w = w - lr * grad
-        elif method == "momentum 0.9":
-            state = 0.9 * state + lr * grad
-            w = w - state
-        else:
-            w, state = rmsprop_step(w, grad, state, lr * (1 - t / steps), 0.9, 1e-8)
-    return (0.5 * w @ hessian @ w).item()
+# It is ten times the rate that you asked for. How long does that last?
 
 # %% tags=["demo"]
 if passed("rmsprop_step"):
-    rates = [0.003, 0.006, 0.01, 0.015, 0.019, 0.03, 0.06, 0.1, 0.2, 0.4]
-    angles = (0, 10, 22.5, 45)
-    print(f"{'axes turned by':18}" + "".join(f"{d:>10}°" for d in angles))
-    for method in ("gradient descent", "momentum 0.9", "RMSProp"):
-        best = [min(final_loss(method, math.radians(d), lr) for lr in rates) for d in angles]
-        shown = ["< 1e-15" if loss < 1e-15 else f"{loss:.0e}" for loss in best]  # less is rounding
-        print(f"{method:18}" + "".join(f"{loss:>11}" for loss in shown))
+    lengths = {}
+    for beta in (0.9, 0.99):
+        w, r, taken = torch.tensor(0.0), torch.tensor(0.0), []
+        for _ in range(1000):
+            new, r = rmsprop_step(w.clone(), torch.tensor(0.37), r, 0.01, beta, 1e-8)
+            taken.append((w - new).item() / 0.01)
+            w = new
+        lengths[f"RMSProp, β = {beta}"] = taken
+        print(f"β = {beta}:", *(f"step {k} {taken[k - 1]:.2f} η  " for k in (1, 10, 100)))
+    t = torch.arange(1, 1001)
+    figures.curve(t, lengths | {"AdaGrad": 1 / t.sqrt()}, x="step", y="length of the step / η",
+                  log="xy", figure="step_lengths")
 
 # %% [markdown]
-# Gradient descent and momentum do not see the turn. RMSProp is far ahead when the axes lie along the weights; turned by 45° it is little better than gradient descent. It can stretch the axes, but it cannot turn them. Networks are somewhere in between, and nobody knows where in general.
+# With PyTorch's default of 0.99, a few hundred steps go by until steps have the length that you asked for: number 100 is still 1.26 η. Adam, in notebook 6, repairs that.
+#
+# **Predict.** In the ravine the first gradient is $(-4, 25)$. Gradient descent goes almost straight along $y$. In which direction does RMSProp take its first step?
+
+# %% tags=["demo"]
+if passed("rmsprop_step"):
+    def descent_step(w, grad, lr):
+        return w - lr * grad
+
+
+    walks = {"gradient descent": descend(RAVINE, descent_step, RAVINE.start, 40, lr=1 / 13),
+             "RMSProp": descend(RAVINE, rmsprop_step, RAVINE.start, 40, state=(0.0,),
+                                lr=0.1, beta=0.9, eps=1e-8)}
+    figures.trajectories(RAVINE, walks, figure="rmsprop_in_the_ravine")
+    first = walks["RMSProp"][1] - walks["RMSProp"][0]
+    print(f"first step of RMSProp: {first[0]:+.3f}, {first[1]:+.3f}")
 
 # %% [markdown]
-# ## 5.3  Find the bug
+# <details><summary><b>Read the figure</b></summary>
 #
-# This function runs and raises no error. It has three mistakes; two of them are in the lecture notes.
+# Its first step goes at 45° to the axes: both weights move by the same length, $+0.316$ and $-0.316$. Only the signs of the gradient are left. Afterwards $y$ slows down first, because its gradient fades. There is no zigzag: each weight has its own rate.
 #
-#     def faulty_rmsprop(w, grad, r, lr, beta, eps):
-#         w = w - lr * grad / (r + eps)
-#         r = beta * r + (1 + beta) * grad**2
-#         return w, r
+# </details>
+
+# %% [markdown]
+# ## 5.3  RMSProp at a constant rate
 #
-# **Exercise 5.4 (2 points).** Write it again, repaired.
+# The picture above ends after 40 steps. Let us go on, with a constant $\eta = 0.2$.
+#
+# **Predict.** Where is $y$ after 300 steps: closer to the minimum than after 25, or farther away? How long are the steps at the end?
+
+# %% tags=["demo"]
+if passed("rmsprop_step"):
+    path = descend(RAVINE, rmsprop_step, RAVINE.start, 300, state=(0.0,),
+                   lr=0.2, beta=0.9, eps=1e-8)
+    y = path[:, 1]
+    figures.curve(range(301), {"|y|": y.abs()}, x="step", y="distance of y to the minimum", log="y",
+                  figure="rmsprop_for_300_steps")
+    for start in (0, 25, 200):
+        part = y[start:].abs()
+        print(f"from step {start:3} on: |y| from {part.min():.1g} (step {start + part.argmin()}) "
+              f"to {part.max():.2g} (step {start + part.argmax()})")
+    print(f"in the last 100 steps y changes its sign {(y[-100:] * y[-101:-1] < 0).sum()} times")
+
+# %% [markdown]
+# <details><summary><b>Read the figure</b></summary>
+#
+# At step 24 $y$ is practically at the minimum, at 2e-15. But $r$ forgets the large gradients of the start, and $\sqrt r$ falls. So the rate that $y$ really feels, $\eta/\sqrt r$, grows until it is above $2/25$. From there on every step goes in the right direction and is too long. That is the first kind of oscillation of section 2.1, made by the method itself.
+#
+# In the end $y$ jumps between $+a$ and $-a$. Then all gradients have the same size, the root of $r$ is that size, and the quotient is $\pm1$. So each step is exactly $\eta$ long. It is also $2a$ long. Hence $a = \eta/2 = 0.1$.
+#
+# </details>
+#
+# > Lecture notes ▸ caveat: RMSProp "damps oscillations like momentum". It does shorten the steps of a weight whose gradients are large. But momentum lets opposite gradients cancel, and squares never cancel. At a constant rate RMSProp ends in an oscillation of its own, of amplitude $\eta/2$.
+#
+# **Your turn** (no points). The cure is in notebook 2. Walk again for 300 steps, with a rate that falls from 0.2 to zero along a straight line, and print $|y|$ at the end.
+
+# %% nbgrader={"grade": false, "grade_id": "falling_rate-own", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
+w, r = RAVINE.start.clone(), torch.zeros(2)
+### BEGIN SOLUTION
+for t in range(300):
+    lr = 0.2 * (1 - t / 300)
+    w, r = rmsprop_step(w, RAVINE.grad(w), r, lr, 0.9, 1e-8)
+print(f"with a falling rate |y| ends at {w[1].abs():.0e}")
+### END SOLUTION
+
+# %% [markdown]
+# Networks trained with RMSProp or Adam at a constant rate jitter for the same reason: near a minimum the steps do not get shorter by themselves, as those of gradient descent do. This is why their rate is nearly always made to fall.
+
+# %% [markdown]
+# ## 5.4  Find the bug
+#
+# **AdaDelta** ([Zeiler 2012](https://arxiv.org/abs/1212.5701)) is "similar" to RMSProp, say the notes. It has no learning rate. Zeiler argued with units. If $w$ is measured in metres, a step must be in metres, too. A gradient divided by its typical size is a bare number, so it needs a factor in metres. AdaDelta takes the typical size of its own past steps.
+#
+# It keeps two moving averages for each weight, both 0 at first: $r$, the mean squared gradient, as in RMSProp, and $u$, the mean squared *step*. A typical size is the root of a mean square. Here $\varepsilon$ is added *under* each root, or no first step would ever be taken.
+#
+# The function below runs, and holds three mistakes. A right AdaDelta would take nearly the same way on a loss 1000 times as large.
+
+# %% tags=["demo"]
+def faulty_adadelta(w, grad, r, u, rho, eps):
+    step = torch.sqrt(u + eps) / (r + eps) * grad
+    r = rho * r + (1 - rho) * grad**2
+    u = rho * u + (1 - rho) * grad**2
+    return w - step, r, u
+
+
+for scale in (1, 1000):
+    w, r, u = RAVINE.start, torch.zeros(2), torch.zeros(2)
+    for _ in range(3):
+        w, r, u = faulty_adadelta(w, scale * RAVINE.grad(w), r, u, 0.9, 1e-6)
+    print(f"loss × {scale:4}: after three steps at {w[0]:.1e}, {w[1]:.1e}")
+
+# %% [markdown]
+# **Exercise 5.4 (2 points).** Write it again, repaired. Here is how to search. What is the unit of each line? Does each average hold what its name says? Is each value the newest that can be known at that moment?
 
 # %% nbgrader={"grade": false, "grade_id": "find_the_bug-answer", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
-def find_the_bug(w, grad, r, lr, beta, eps):
-    """The function above, repaired: one step of RMSProp.
+def find_the_bug(w, grad, r, u, rho, eps):
+    """The function above, repaired: one step of AdaDelta.
 
-    Arguments and results are those of rmsprop_step.
+    w, grad: tensors of one shape.   r: the mean squared gradient, u: the mean squared step,
+    both zeros before the first step.   rho: the share of an average that is kept.   eps: a float.
+    Returns (w, r, u): the new weights and the new averages.
     """
     ### BEGIN SOLUTION
-    r = beta * r + (1 - beta) * grad**2
-    w = w - lr * grad / (r.sqrt() + eps)
-    return w, r
+    r = rho * r + (1 - rho) * grad**2
+    step = torch.sqrt(u + eps) / torch.sqrt(r + eps) * grad
+    u = rho * u + (1 - rho) * step**2
+    w = w - step
+    return w, r, u
     ### END SOLUTION
 
 # %% [markdown]
-# <details><summary>Hint 1</summary>One mistake in the order of the lines, one in each line.</details>
-# <details><summary>Hint 2</summary>Check units: a step should not become a thousand times longer when all gradients become a thousand times smaller.</details>
-# <details><summary>Hint 3</summary>Do the two weights of the average add up to 1?</details>
+# <details><summary>Hint 1</summary>Measure the loss in euros and w in metres. In which unit is the gradient, r, u, the step?</details>
+# <details><summary>Hint 2</summary>One mistake is in what a line divides by, one in what goes into an average. The third is the order of the lines.</details>
+# <details><summary>Hint 3</summary>Euros per metre for the gradient, so its square for r, and metres for the root of u. The quotient must come out in metres. And RMSProp updated r before or after it was used?</details>
 
 # %% nbgrader={"grade": true, "grade_id": "find_the_bug", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false} tags=["raises-exception"]
 check(find_the_bug)
 
 # %% [markdown]
-# **Predict.** Now each mistake alone trains our network for one epoch. Which would you notice on a training curve, and which not?
+# **Predict.** Your repaired rule walks down the ravine, beside PyTorch's AdaDelta. At the start $u = 0$, and there is no learning rate. What sets the length of the first step?
+
+# %% tags=["demo"]
+if passed("find_the_bug"):
+    p = RAVINE.start.clone().requires_grad_()
+    optimizer = torch.optim.Adadelta([p], lr=1.0, rho=0.9, eps=1e-6)
+    w, r, u = RAVINE.start.clone(), torch.zeros(2), torch.zeros(2)
+    for t in range(1, 1001):
+        p.grad = RAVINE.grad(p.detach())
+        optimizer.step()
+        w, r, u = find_the_bug(w, RAVINE.grad(w), r, u, 0.9, 1e-6)
+        if t in (1, 100, 1000):
+            print(f"step {t:4}: yours {w[0]:.4f}, {w[1]:.4f};  PyTorch's {p[0]:.4f}, {p[1]:.4f}")
+print(f"root of ε / (1 - ρ): {(1e-6 / (1 - 0.9)) ** 0.5:.4f}")
+
+# %% [markdown]
+# <details><summary><b>Read the numbers</b></summary>
+#
+# The two walk together. The first step moves both weights by only 0.0032: with $u = 0$ its length is set by ε, and by ρ. So AdaDelta starts slowly, and a large part of its thousand steps goes into finding out how long a step should be. The learning rate that was to disappear has come back as ε.
+#
+# </details>
+
+# %% [markdown]
+# ## 5.5  Gradients in a network
+#
+# **Predict.** Sort the weights of our network by the typical size of their gradient. Compare the weight at 1 % of the list with that at 99 %. How many powers of ten lie between them? And between their steps, if RMSProp trains the network?
+
+# %% tags=["demo"]
+net = mlp(seed=0, device=device)
+optimizer = torch.optim.RMSprop(net.parameters(), lr=0.001)
+train(net, optimizer, data, epochs=5)
+gradients, steps = ([torch.zeros_like(p) for p in net.parameters()] for _ in range(2))
+for batch in torch.randperm(data.n, generator=generator(0)).to(device).split(64):  # 23 minibatches
+    old = [p.detach().clone() for p in net.parameters()]
+    optimizer.zero_grad()
+    F.cross_entropy(net(data.x[batch]), data.y[batch]).backward()
+    optimizer.step()
+    for p, before, gradient, step in zip(net.parameters(), old, gradients, steps):
+        gradient += p.grad**2 / 23
+        step += ((p.detach() - before) / 0.001) ** 2 / 23
+
+# %% tags=["demo"]
+names = ["first layer, weights", "first layer, biases", "last layer, weights", "last layer, biases"]
+panels = figures.panels(2, 1, share="x", size=(7.2, 4.8), figure="gradients_and_steps")
+for ax, squares, what in zip(panels, (gradients, steps), ("gradient", "step of RMSProp / η")):
+    sizes = [square[square > 0].sqrt().cpu() for square in squares]
+    figures.histogram(dict(zip(names, sizes)), bins=torch.logspace(-7, 1, 65), log="x", title=what,
+                      ax=ax, x="root mean square over an epoch" if ax is panels[1] else "")
+    low, high = torch.cat(sizes).quantile(torch.tensor([0.01, 0.99]))
+    print(f"{what}: {(high / low).log10():.1f} powers of ten, a factor of {high / low:.1f}")
+panels[1].get_legend().remove()
+
+# %% [markdown]
+# <details><summary><b>Read the figure</b></summary>
+#
+# (Each outline adds up to 1.) The last layer has the largest gradients. Weights of rarely inked pixels, at the left and right edge of a digit, have the smallest. Between them lie 3.5 powers of ten, and SGD gives all of them one rate. RMSProp's steps lie within a factor of five.
+#
+# </details>
+#
+# Now your own RMSProp trains the network, beside PyTorch's: same start, same minibatches.
+
+# %% tags=["demo"]
+if passed("rmsprop_step"):
+    mine, theirs = mlp(seed=0, device=device), mlp(seed=0, device=device)
+    own = RuleOptimizer(mine.parameters(), rmsprop_step, lr=0.001, beta=0.99, eps=1e-8)
+    rmsprop = torch.optim.RMSprop(theirs.parameters(), lr=0.001, alpha=0.99, eps=1e-8)
+    a = train(mine, own, data, epochs=10, seed=0)
+    b = train(theirs, rmsprop, data, epochs=10, seed=0)
+    gap = max((p - q).abs().max().item() for p, q in zip(mine.parameters(), theirs.parameters()))
+    print(f"after {len(a.loss)} steps all weights agree to 1e-4: {gap < 1e-4}")
+    print(f"test accuracy: yours {a.test_accuracy[-1]:.1%}, PyTorch's {b.test_accuracy[-1]:.1%}")
+
+# %% [markdown]
+# ## What to remember
+#
+# - A gain for each weight: add when signs agree, multiply when they change. Under noise it settles at 1.
+# - RMSProp divides by the *root* of a moving average ($\beta$ and $1-\beta$) of squared gradients; $\varepsilon$ comes after the root.
+# - It does not notice the scale of the loss. Its first step is $\eta/\sqrt{1-\beta}$.
+# - At a constant rate it ends in an oscillation of amplitude $\eta/2$: let the rate fall.
+# - Check a rule by its units, by what each average is fed with, and by the order of its lines.
+
+# %% tags=["demo"]
+scoreboard("05")
+
+# %% [markdown]
+# ## Deeper
+#
+# Two experiments on what RMSProp can and cannot do. Nothing here is graded.
+
+# %% [markdown]
+# ## 5.6  Turn the axes
+#
+# *6 minutes.* A rate for each weight helps when the *axes* of the ravine lie along the weights. What if they do not? Each method gets the same freedom: 37 rates, several memories ($\alpha$ of momentum, $\beta$ of RMSProp), a constant rate or one that falls linearly to zero. It has 100 steps, and the best combination counts.
+#
+# **Predict.** Which of the three methods cares about the turn?
+
+# %% tags=["demo"]
+def turned(degrees):
+    """The ravine, turned around its minimum."""
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    turn = torch.tensor([[c, -s], [s, c]], dtype=torch.float64)
+    return replace(RAVINE, f=lambda p: RAVINE.f(p @ turn), start=turn @ RAVINE.start,
+                   grad=lambda p: RAVINE.grad(p @ turn) @ turn.T, ylim=(-4.5, 1.8))
+
+
+def momentum(w, grad, delta, lr, alpha):  # gradient descent is momentum with alpha = 0
+    delta = alpha * delta + lr * grad
+    return w - delta, delta
+
+
+def rmsprop(w, grad, r, lr, beta):
+    r = beta * r + (1 - beta) * grad**2
+    return w - lr * grad / (r.sqrt() + 1e-8), r
+
+# %% tags=["demo"]
+rates = torch.logspace(-3, 0.6, 37, dtype=torch.float64)[:, None]  # all walk at once
+methods = {"gradient descent": (momentum, [0.0]),
+           "momentum": (momentum, [0.3, 0.4, 0.5, 0.6, 0.7, 0.9]),
+           "RMSProp": (rmsprop, [0.5, 0.8, 0.9, 0.95, 0.99, 0.999])}
+print(f"{'axes turned by':32}" + "".join(f"{d:>9}°" for d in (0, 10, 22.5, 45)))
+for name, (rule, memories) in methods.items():
+    for falls in (0, 1):
+        row = f"{name + (', falling rate' if falls else ', constant rate'):32}"
+        for land in map(turned, (0, 10, 22.5, 45)):
+            losses = []
+            for memory in memories:
+                w, state = land.start.expand(37, 2), torch.zeros(37, 2, dtype=torch.float64)
+                for t in range(100):
+                    w, state = rule(w, land.grad(w), state, rates * (1 - falls * t / 100), memory)
+                losses.append(land.f(w).nan_to_num(nan=math.inf).min())
+            row += f"{min(losses):>10.0e}" if min(losses) > 1e-30 else f"{'< 1e-30':>10}"
+        print(row)
+
+# %% tags=["demo"]
+panels = figures.panels(1, 2, size=(9.0, 3.6), figure="turned_ravine")
+for ax, degrees in zip(panels, (0, 45)):
+    land = turned(degrees)
+    walks = {"momentum": descend(land, momentum, land.start, 30, state=(0.0,), lr=0.1, alpha=0.5),
+             "RMSProp": descend(land, rmsprop, land.start, 30, state=(0.0,), lr=0.15, beta=0.9)}
+    figures.trajectories(land, walks, ax=ax, title=f"turned by {degrees}°")
+panels[0].get_legend().remove()
+
+# %% [markdown]
+# <details><summary><b>Read the figure</b></summary>
+#
+# Momentum takes the same way, turned: 3e-29 at every angle. RMSProp beats it by far when the axes lie along the weights. Turned by 45° it ends at 8e-09, twenty powers of ten behind. There both weights see nearly the same mixture of gradients, so both get nearly the same rate: RMSProp can stretch the axes, but not turn them. (Gradient descent differs a little with a falling rate only because of rounding: its best run starts above $2/25$, where it first runs away.)
+#
+# Networks are somewhere in between, and nobody knows where in general.
+#
+# </details>
+
+# %% [markdown]
+# ## 5.7  Which mistakes show on a training curve
+#
+# *5 minutes.* Here is RMSProp with one mistake at a time: the new square weighted by $1+\beta$, no root, or the $r$ of the step before.
+#
+# **Predict.** Which of them would you notice on a training curve, and which not?
 
 # %% tags=["demo"]
 def with_mistake(mistake):
@@ -311,96 +600,21 @@ for mistake in ("none", "1 + β", "no root", "old r"):
     before, after = train(net, rule, data, epochs=1).train_loss
     result = f"{after:.2f}" if after < 1000 else "more than 1000"
     print(f"{mistake:8}: training loss {before:.2f} → {result}")
-
-# %% [markdown]
-# Two show at once: without the root, or divided by the old $r$ (0 at first, so only $\varepsilon$ is left), the loss explodes. The $1+\beta$ is only slow (2.27): it looks like too small a learning rate, and is tuned away; a check against known numbers finds it. In the long run $r$ settles at $\frac{1+\beta}{1-\beta}$ times the mean square:
-
-# %% tags=["demo"]
-for beta in (0.9, 0.99, 0.999):
-    r = 0.0
-    for _ in range(10000):  # the mean square is 1
-        r = beta * r + (1 + beta)
+for beta in (0.9, 0.99, 0.999):  # where r settles with 1 + β, if the mean square is 1
+    r = (1 + beta) / (1 - beta)
     print(f"β = {beta}:  r {r:.0f} times too large, steps {math.sqrt(r):.1f} times too short")
 
 # %% [markdown]
-# ## 5.4  In a network, gradients differ by orders of magnitude, RMSProp's steps do not
+# <details><summary><b>Read the numbers</b></summary>
 #
-# **Predict.** Sort the weights of our network by the typical size of their gradient. How many orders of magnitude lie between those at 1 % and at 99 % of the list? And for the steps of RMSProp?
-
-# %% tags=["demo"]
-net = mlp(seed=0, device=device)
-optimizer = torch.optim.RMSprop(net.parameters(), lr=0.001)
-train(net, optimizer, data, epochs=5)
-gradients, steps = ([torch.zeros_like(p) for p in net.parameters()] for _ in range(2))
-for batch in torch.randperm(data.n, generator=generator(0)).to(device).split(64):  # 23 minibatches
-    old = [p.detach().clone() for p in net.parameters()]
-    optimizer.zero_grad()
-    F.cross_entropy(net(data.x[batch]), data.y[batch]).backward()
-    optimizer.step()
-    for p, before, gradient, step in zip(net.parameters(), old, gradients, steps):
-        gradient += p.grad**2 / 23
-        step += ((p.detach() - before) / 0.001) ** 2 / 23
-pixels = gradients[0].view(64, 8, 8).mean(dim=0)
-edge, inner = pixels[:, [0, 7]].mean().sqrt(), pixels[:, 1:7].mean().sqrt()
-print(f"gradient, root mean square: left and right edge {edge:.0e}, other pixels {inner:.0e}")
-
-# %% tags=["demo"]
-names = ["first layer, weights", "first layer, biases", "last layer, weights", "last layer, biases"]
-fig, axes = plt.subplots(2, 1, sharex=True, figsize=(7.2, 4.8), layout="constrained")
-panels = {"gradient, which is the step of SGD / η": gradients, "step of RMSProp / η": steps}
-bins = torch.logspace(-7, 1, 65).tolist()
-for ax, (what, squares) in zip(axes, panels.items()):
-    sizes = [square[square > 0].sqrt().cpu() for square in squares]
-    for name, size, look in zip(names, sizes, figures.CYCLE):
-        ax.hist(size.tolist(), bins=bins, weights=[1 / len(size)] * len(size),
-                histtype="step", lw=1.8, color=look["color"], ls=look["linestyle"], label=name)
-    ax.set(title=what, ylabel="share of the weights", xscale="log")
-    low, high = torch.cat(sizes).quantile(torch.tensor([0.01, 0.99]))
-    print(f"{what}: {(high / low).log10():.1f} orders of magnitude between the quantiles")
-axes[1].set_xlabel("root mean square over an epoch, of each weight")
-axes[0].legend(loc="upper left")
-figures.describe(fig, "Two histograms on one logarithmic axis. The gradients of the first layer's "
-                 "weights spread over three orders of magnitude; RMSProp's steps gather at η.")
-plt.show()
-
-# %% [markdown]
-# **Read the figure.** (Each curve adds up to 1.) The last layer has the largest gradients, weights of rarely inked pixels at the left and right edge the smallest: 3.5 orders of magnitude, and SGD gives all of them one rate. RMSProp's steps lie within 0.7 orders, a factor of five.
+# Two mistakes show at once: without the root, or divided by the old $r$ (0 at first, so only ε is left), the loss explodes. The $1+\beta$ is only slow: 2.27 after the first epoch. It looks like a rate that is too small, and people tune it away. A check against known numbers finds it.
 #
-# Now your own RMSProp trains the network, beside PyTorch's: same start, same minibatches.
-
-# %% tags=["demo"]
-if passed("rmsprop_step"):
-    mine, theirs = mlp(seed=0, device=device), mlp(seed=0, device=device)
-    own = RuleOptimizer(mine.parameters(), rmsprop_step, lr=0.001, beta=0.99, eps=1e-8)
-    rmsprop = torch.optim.RMSprop(theirs.parameters(), lr=0.001, alpha=0.99, eps=1e-8)
-    a = train(mine, own, data, epochs=10, seed=0)
-    b = train(theirs, rmsprop, data, epochs=10, seed=0)
-    gap = max((p - q).abs().max().item() for p, q in zip(mine.parameters(), theirs.parameters()))
-    print(f"after {len(a.loss)} steps all weights agree to 1e-4: {gap < 1e-4}")
-    print(f"test accuracy: yours {a.test_accuracy[-1]:.1%}, PyTorch's {b.test_accuracy[-1]:.1%}")
-    ax = figures.curve(range(11), a.train_loss, x="epoch", y="training loss", log="y",
-                       label="line: rmsprop_step", method="rmsprop",
-                       alt="Training loss over ten epochs of your own RMSProp, a line, and of "
-                       "torch.optim.RMSprop, rings. Every ring lies on the line.")
-    ax.plot(range(11), b.train_loss, "o", ms=11, mfc="none", mec="#D55E00")
-    ax.annotate("rings: torch.optim.RMSprop", (2.5, 1.2), color="#D55E00")
-    plt.show()
-
-# %% [markdown]
-# ## What to remember
-#
-# - A gain for each weight: add when signs agree, multiply when they change. Under noise it hovers at 1.
-# - RMSProp divides by the *root* of a moving average ($\beta$ and $1-\beta$) of squared gradients; $\varepsilon$ outside.
-# - It does not notice the scale of the loss. It does notice a turn of the axes.
-# - Its first step is $\eta/\sqrt{1-\beta}$, ten times too long at 0.99.
-
-# %% tags=["demo"]
-scoreboard("05")
+# </details>
 
 # %% [markdown]
 # **References**
 #
-# - R. A. Jacobs, [Increased rates of convergence through learning rate adaptation](https://doi.org/10.1016/0893-6080%2888%2990003-2), Neural Networks 1, 1988.
+# - R. A. Jacobs, [Increased rates of convergence through learning rate adaptation](https://doi.org/10.1016/0893-6080%2888%2990003-2), Neural Networks 1, 1988. (It compares with an average of past gradients.)
 # - G. Hinton, *Neural Networks for Machine Learning*, Coursera 2012, lecture 6.4: local gains; T. Tieleman, G. Hinton, lecture 6.5, *RMSProp: divide the gradient by a running average of its recent magnitude*.
 # - J. Duchi, E. Hazan, Y. Singer, [Adaptive subgradient methods for online learning and stochastic optimization](https://jmlr.org/papers/v12/duchi11a.html), JMLR 2011.
 # - M. D. Zeiler, [ADADELTA: an adaptive learning rate method](https://arxiv.org/abs/1212.5701), 2012.

@@ -136,18 +136,11 @@ def _(random):
     ]
 
 
-# --- 5.2 rmsprop_step, 5.4 find_the_bug --------------------------------------------------------------------------
+# --- 5.2 rmsprop_step --------------------------------------------------------------------------------------------
 
 
 @exercise(NOTEBOOK, points=3, returns="w r")
 def rmsprop_step(w, grad, r, lr, beta, eps):
-    r = beta * r + (1 - beta) * grad**2
-    w = w - lr * grad / (r.sqrt() + eps)
-    return w, r
-
-
-@exercise(NOTEBOOK, points=2, returns="w r")
-def find_the_bug(w, grad, r, lr, beta, eps):
     r = beta * r + (1 - beta) * grad**2
     w = w - lr * grad / (r.sqrt() + eps)
     return w, r
@@ -164,7 +157,7 @@ ON_QUOTIENT = (
     "ε is added to the quotient, not to the root: a fraction line holds together what brackets must hold in code."
 )
 NO_EPS = "ε is missing, or a number of your own in its place. It keeps the quotient finite where r is zero."
-IN_BOTH = [  # wrong in RMSProp, and in its repair, where these were right before
+for name, credit, before, after, message in [
     ("eps_inside", 0.7, "r.sqrt() + eps", "(r + eps).sqrt()", INSIDE),
     ("eps_squared_inside", 0.7, "r.sqrt() + eps", "(r + eps**2).sqrt()", INSIDE),
     ("precedence", 0.5, QUOTIENT, "lr * grad / r.sqrt() + eps", ON_QUOTIENT),
@@ -201,10 +194,8 @@ IN_BOTH = [  # wrong in RMSProp, and in its repair, where these were right befor
         "swapped", 0.5, "return w, r", "return r, w",
         "the right two results in the wrong order.",
     ),
-]  # fmt: skip
-for name, credit, before, after, message in IN_BOTH:
+]:  # fmt: skip
     rmsprop_step.slip(name, before, after, message, credit=credit)
-    find_the_bug.slip(name, before, after, f"a new mistake: {message}", credit=credit)
 
 ONE_R = "one mean square for all weights. Each weight has its own."
 for name, credit, before, after, message in [
@@ -249,20 +240,8 @@ rmsprop_step.slip(
     also={"r.sqrt()": "r"},
 )
 
-LEFT = {  # what the given function has wrong
-    "weights": ("two weights that do not make an average", {"1 - beta": "1 + beta"}),
-    "root": ("a quotient with the wrong units", {"r.sqrt()": "r"}),
-    "order": ("an old value where the new one is needed", {LINES: LATE}),
-}
-for names in (names for size in (1, 2, 3) for names in combinations(LEFT, size)):
-    message = f"not all is repaired. Still there: {'; '.join(LEFT[name][0] for name in names)}."
-    first, *others = [change for name in names for change in LEFT[name][1].items()]
-    credit = 0.5 if len(names) == 1 else 0.0
-    find_the_bug.slip(f"left_{'_'.join(names)}", *first, message, credit=credit, also=dict(others))
-
 
 @rmsprop_step.cases
-@find_the_bug.cases
 def _(random):
     lr, beta = round(random.uniform(0.11, 0.19), 3), round(random.uniform(0.62, 0.78), 2)
     hyper = {"lr": lr, "beta": beta, "eps": round(random.uniform(0.41, 0.48), 2)}  # a small ε hides in rounding
@@ -320,3 +299,118 @@ for name, credit, before, after, message in [
 def _(random):
     betas = [round(random.uniform(0.91, 0.96), 3), round(random.uniform(0.52, 0.64), 2), 0.99]
     return [case(lr=round(random.uniform(0.11, 0.3), 3), beta=beta) for beta in betas]
+
+
+# --- 5.4 find_the_bug: AdaDelta ----------------------------------------------------------------------------------
+
+
+@exercise(NOTEBOOK, points=2, returns="w r u")
+def find_the_bug(w, grad, r, u, rho, eps):
+    r = rho * r + (1 - rho) * grad**2
+    step = torch.sqrt(u + eps) / torch.sqrt(r + eps) * grad
+    u = rho * u + (1 - rho) * step**2
+    w = w - step
+    return w, r, u
+
+
+R, U = "r = rho * r + (1 - rho) * grad**2", "u = rho * u + (1 - rho) * step**2"
+ABOVE, BELOW = "torch.sqrt(u + eps)", "torch.sqrt(r + eps)"
+STEP = f"step = {ABOVE} / {BELOW} * grad"
+
+LEFT = {  # what the given function has wrong
+    "order": ("a mean that does not know this gradient yet", {f"{R}\n{STEP}": f"{STEP}\n{R}"}),
+    "root": ("a step in the wrong unit", {BELOW: "(r + eps)"}),
+    "gradient": ("a mean that averages something else than its name says", {"step**2": "grad**2"}),
+}
+for names in (names for size in (1, 2, 3) for names in combinations(LEFT, size)):
+    message = f"not all is repaired. Still there: {'; '.join(LEFT[name][0] for name in names)}."
+    # The order last: it moves the lines in which the others are.
+    changes = {old: new for name in reversed(names) for old, new in LEFT[name][1].items()}
+    if "order" in names and "root" in names:
+        changes = {f"{R}\n{STEP}": f"{STEP}\n{R}".replace(BELOW, "(r + eps)")} | (
+            LEFT["gradient"][1] if "gradient" in names else {}
+        )
+    (before, after), *others = changes.items()
+    credit = 0.5 if len(names) == 1 else 0.0
+    find_the_bug.slip(f"left_{'_'.join(names)}", before, after, message, credit=credit, also=dict(others))
+
+_EPS_OUT = "ε outside the root. AdaDelta has it inside, above the line and below it."
+_ONE_EPS = "ε is missing in one of the two sizes. Without the upper one no first step is ever taken; without the lower one 0 is divided by 0."
+_LATE_U = (
+    "the step uses a u that has this step, or this gradient, in it already. How large this step is can count only afterwards, "
+    "for the next one."
+)
+for name, credit, changes, message in [
+    ("no_roots", 0.0, {ABOVE: "(u + eps)", BELOW: "(r + eps)"},
+     "no root at all. The quotient of two mean squares has the square of the right unit."),
+    ("root_moved", 0.0, {ABOVE: "(u + eps)"},
+     "the root is missing above the line. The size of the steps is a root, too; check the unit of the step."),
+    ("eps_outside", 0.7, {ABOVE: "(torch.sqrt(u) + eps)", BELOW: "(torch.sqrt(r) + eps)"}, _EPS_OUT),
+    ("eps_outside_below", 0.7, {BELOW: "(torch.sqrt(r) + eps)"}, _EPS_OUT),
+    ("eps_outside_above", 0.7, {ABOVE: "(torch.sqrt(u) + eps)"}, _EPS_OUT),
+    ("no_eps", 0.3, {ABOVE: "torch.sqrt(u)", BELOW: "torch.sqrt(r)"},
+     "ε is gone. Where u is zero no step is ever taken then, and where r is zero 0 is divided by 0."),
+    ("no_eps_above", 0.3, {ABOVE: "torch.sqrt(u)"}, _ONE_EPS),
+    ("no_eps_below", 0.3, {BELOW: "torch.sqrt(r)"}, _ONE_EPS),
+    ("own_eps", 0.5, {ABOVE: "torch.sqrt(u + 1e-6)", BELOW: "torch.sqrt(r + 1e-6)"},
+     "an ε of your own in place of the argument."),
+    ("upside_down", 0.0, {f"{ABOVE} / {BELOW}": f"{BELOW} / {ABOVE}"},
+     "the two sizes have changed places: the step gets longer where gradients are large."),
+    ("product", 0.0, {f"{ABOVE} / {BELOW}": f"{ABOVE} * {BELOW}"},
+     "a product of both sizes. The gradient is divided by its own typical size."),
+    ("no_memory_of_steps", 0.0, {f"{ABOVE} / {BELOW} * grad": f"grad / {BELOW}"},
+     "the size of the past steps is gone. It stands where RMSProp has its learning rate."),
+    ("gradient_forgotten", 0.0, {f"{ABOVE} / {BELOW} * grad": f"{ABOVE} / {BELOW}"},
+     "the step does not hold the gradient, so it never has a direction."),
+    ("late_u", 0.3, {f"{STEP}\n{U}": f"u = rho * u + (1 - rho) * grad**2\n{STEP}"}, _LATE_U),
+    ("u_twice", 0.3, {"w = w - step": "w = w - torch.sqrt(u + eps) / torch.sqrt(r + eps) * grad"}, _LATE_U),
+    ("u_of_weights", 0.0, {"step**2": "w**2"},
+     "u averages the squares of the weights. What counts is by how much they change."),
+    ("u_of_sizes", 0.3, {"step**2": "(torch.sqrt(u + eps) / torch.sqrt(r + eps))**2"},
+     "u averages the factor in front of the gradient. It is the whole step, gradient included, that is squared."),
+    ("step_not_squared", 0.0, {"step**2": "step"},
+     "u averages the step, not its square. Such an average can be negative, and has no root then: nan."),
+    ("step_absolute", 0.3, {"step**2": "step.abs()"}, "u averages absolute values. Root mean square: square, average, root."),
+    ("gradient_not_squared", 0.0, {"grad**2": "grad"},
+     "r averages the gradient, not its square. Such an average can be negative, and has no root then: nan."),
+    ("weights_exchanged", 0.3, {R: "r = (1 - rho) * r + rho * grad**2", U: "u = (1 - rho) * u + rho * step**2"},
+     "ρ and 1 − ρ are exchanged. ρ is the share of the old mean that stays."),
+    ("weights_exchanged_in_r", 0.3, {R: "r = (1 - rho) * r + rho * grad**2"},
+     "ρ and 1 − ρ are exchanged in r. ρ is the share of the old mean that stays."),
+    ("weights_exchanged_in_u", 0.3, {U: "u = (1 - rho) * u + rho * step**2"},
+     "ρ and 1 − ρ are exchanged in u. ρ is the share of the old mean that stays."),
+    ("one_plus_rho", 0.3, {R: "r = rho * r + (1 + rho) * grad**2", U: "u = rho * u + (1 + rho) * step**2"},
+     "the new square is weighted by 1 + ρ. Two weights of an average add up to 1."),
+    ("adagrad", 0.3, {R: "r = r + grad**2"},
+     "the squares are added up without forgetting, as in AdaGrad. Here the old mean fades by ρ."),
+    ("roots_stored", 0.3, {R: "r = torch.sqrt(rho * r + (1 - rho) * grad**2)", BELOW: "torch.sqrt(r**2 + eps)"},
+     "the root is stored in r. What is kept, and averaged next time, is the mean square."),
+    ("one_mean_for_all", 0.0, {R: "r = rho * r + (1 - rho) * (grad**2).mean()"},
+     "one mean square for all weights. Each weight has its own."),
+    ("uphill", 0.0, {"w - step": "w + step"}, "w moves up the hill."),
+    ("means_exchanged", 0.5, {"return w, r, u": "return w, u, r"}, "r and u come back in each other's place."),
+    ("r_not_returned", 0.3, {R: f"old = r\n{R}", "return w, r, u": "return w, old, u"},
+     "r comes back as it went in, so it never remembers more than one gradient."),
+    ("u_not_returned", 0.3, {U: "", }, "u comes back as it went in: the size of the steps is never learned."),
+]:  # fmt: skip
+    (before, after), *others = changes.items()
+    find_the_bug.slip(name, before, after, f"a new mistake: {message}", credit=credit, also=dict(others))
+find_the_bug.switch_off(
+    "`log` stands", "`2` stands", "`3` stands", "a power stands", "a sum stands", "the sign of `", "twice `", "only `rho` is left",
+    "the mean of `", "`rho` is squared", "a difference stands where a product", "a quotient stands where a product belongs, upside",
+)  # fmt: skip
+
+
+@find_the_bug.cases
+def _(random):
+    rho = round(random.uniform(0.62, 0.78), 2)
+    hyper = {"rho": rho, "eps": round(random.uniform(0.21, 0.28), 2)}  # a small ε hides in rounding
+    state = {"r": (0.2, 2.0), "u": (0.2, 2.0)}
+    start = steps(random, {"r": 0.0, "u": 0.0}, {"rho": round(random.uniform(0.92, 0.97), 3), "eps": 1e-6})
+    start["grads"][0][0][0] = 0.0  # a weight that has never had a gradient: without ε, 0/0
+    return [
+        steps(random, state, hyper),
+        single_steps(random, state, hyper),
+        start,
+        steps(random, state, hyper, shapes=((2, 3), ()), dtype="float32"),
+    ]
