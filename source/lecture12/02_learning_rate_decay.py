@@ -20,8 +20,9 @@
 # - turn "from this rate to that one in so many epochs" into a schedule;
 # - say when decay is worth it, and test that fairly.
 #
-# *Where we are.* The gradient of a minibatch is right on average, and wrong in every single step (notebook 1).<br>
-# *Still missing.* What does this noise do at the end of a run, and how can we make it stop?
+# **Where we are.** The gradient of a minibatch is right on average, and wrong in every single step (notebook 1).
+#
+# **What is missing.** What does this noise do at the end of a run, and how can we make it stop?
 
 # %%
 import math
@@ -68,7 +69,7 @@ figures.curve(steps, paths, x="step", y="w", figure="parabola_four_rates")
 #
 # Now no run comes to rest. Many runs together form a cloud around the minimum.
 #
-# **Write it yourself** (not graded). Let 5,000 runs start at $w = 0$, with $h = \sigma^2 = 1$, and take 400 noisy steps with $\eta = 0.05$. Do the same with $\eta = 0.4$. Keep where they end in `clouds = {0.05: …, 0.4: …}`. With `random = generator(0)`, made once for each rate, `noisy_quadratic(w, 1.0, 1.0, random)` is the noisy gradient of all runs.
+# **Your turn** (not graded). Let 5,000 runs start at $w = 0$, with $h = \sigma^2 = 1$, and take 400 noisy steps with $\eta = 0.05$. Do the same with $\eta = 0.4$. Keep where they end in `clouds = {0.05: …, 0.4: …}`. With `random = generator(0)`, made once for each rate, `noisy_quadratic(w, 1.0, 1.0, random)` is the noisy gradient of all runs.
 #
 # **Predict.** The second rate is eight times as large. How many times as wide is its cloud?
 
@@ -269,7 +270,7 @@ def decay_constant(lr0, lr_end, epochs):
 check(decay_constant)
 
 # %% [markdown]
-# **Write it yourself** (not graded). A handy measure of a decay is its **half-life**: after how many epochs is the rate halved? Print it for $k = 0.01$, 0.03 and 0.1. (For 0.1 it is about 7.)
+# **Your turn** (not graded). A handy measure of a decay is its **half-life**: after how many epochs is the rate halved? Print it for $k = 0.01$, 0.03 and 0.1. (For 0.1 it is about 7.)
 
 # %% nbgrader={"grade": false, "grade_id": "half_life-own", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 ### BEGIN SOLUTION
@@ -308,7 +309,7 @@ check(reachable_distance)
 # %% [markdown]
 # Try it in a valley with straight walls, $L(w) = |w|$: there the gradient has length 1 everywhere. We start at 10 with $\eta_0 = 0.5$.
 #
-# **Write it yourself** (not graded). How far can $k = 0.01$ and $k = 0.1$ get? And with which $k$ is the reach exactly 10? Solve your formula for $k$.
+# **Your turn** (not graded). How far can $k = 0.01$ and $k = 0.1$ get? And with which $k$ is the reach exactly 10? Solve your formula for $k$.
 
 # %% nbgrader={"grade": false, "grade_id": "just_enough-own", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 ### BEGIN SOLUTION
@@ -415,7 +416,7 @@ figures.band(range(31), curves, x="epoch", y="training loss − its minimum", lo
 #
 # **Step 3: fit the decay to what you saw.** With $\eta = 0.3$ the run arrives within five epochs, and its floor is about 0.04. The floor is roughly proportional to the rate.
 #
-# **Write it yourself** (not graded). Start at 0.3. Choose a rate to end with after 30 epochs, and find your $k$ with `decay_constant`. Then train, and show the result with `table`. In `sweep` the argument `schedule=` takes a function of the epoch that returns a *factor* on the rate, so let it return `exponential_decay(1.0, k, t)`.
+# **Your turn** (not graded). Start at 0.3. Choose a rate to end with after 30 epochs, and find your $k$ with `decay_constant`. Then train, and show the result with `table`. In `sweep` the argument `schedule=` takes a function of the epoch that returns a *factor* on the rate, so let it return `exponential_decay(1.0, k, t)`.
 
 # %% nbgrader={"grade": false, "grade_id": "my_k-own", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 ### BEGIN SOLUTION
@@ -567,7 +568,7 @@ print("SGD,  large rate, decay:    ", accuracy("sgd", large, "decay"))
 # %% [markdown]
 # **Predict.** Between the two SGD runs *two* things changed. Which two runs are missing? What will they show if decay was the cause, and what if the rate was?
 #
-# **Write it yourself** (not graded). Run the two that are missing.
+# **Your turn** (not graded). Run the two that are missing.
 
 # %% nbgrader={"grade": false, "grade_id": "missing_runs-own", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 ### BEGIN SOLUTION

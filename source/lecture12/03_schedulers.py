@@ -20,8 +20,9 @@
 # - predict which rates a piece of code *really* uses, and say what a schedule does to a run;
 # - interrupt a training run and go on in a new process, equal to the last bit.
 #
-# *Where we are.* Notebook 2 has shown when the learning rate should fall, and by which formula.
-# Still missing: how PyTorch is told, how you find out whether it does what you meant, and how a run is stopped and resumed half-way.
+# **Where we are.** Notebook 2 has shown when the learning rate should fall, and by which formula.
+#
+# **What is missing.** How PyTorch is told, how you find out whether it does what you meant, and how a run is stopped and resumed half-way.
 
 # %%
 import math

@@ -86,7 +86,7 @@ check(momentum_step)
 # %% [markdown]
 # **Predict.** The gradient is 1 at every step, and $\eta = 0.1$. Gradient descent takes steps of 0.1. How long do the steps become with $\alpha = 0.9$? With $\alpha = 0.99$?
 #
-# **Your turn (not graded).** Write the loop: 100 steps for each $\alpha$. Print the velocity after steps 1, 10 and 100.
+# **Your turn** (not graded). Write the loop: 100 steps for each $\alpha$. Print the velocity after steps 1, 10 and 100.
 
 # %% nbgrader={"grade": false, "grade_id": "constant_gradient-own", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 for alpha in (0.9, 0.99):

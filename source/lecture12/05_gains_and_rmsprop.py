@@ -21,7 +21,8 @@
 # - find mistakes in a rule that you have never seen, with nothing but units and common sense.
 #
 # **Where we are.** A step can be too long even when its direction is right. In the ravine one rate is too long for one weight and too short for the other. Momentum helped by averaging over time, but all weights still share one rate.
-# **What is missing:** a rate for each weight.
+#
+# **What is missing.** A rate for each weight.
 
 # %%
 import math
@@ -90,7 +91,7 @@ check(gain_step)
 #
 # **Predict.** How many steps did it take to climb? How many does it take to come down to 10, and to 1? How many would it take if β were subtracted instead?
 #
-# **Your turn** (no points). Count them with a loop.
+# **Your turn** (not graded). Count them with a loop.
 
 # %% nbgrader={"grade": false, "grade_id": "coming_down-own", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 # The climb: (20 - 1) / 0.05 steps. Now count how often 20 must be multiplied by 0.95.
@@ -116,7 +117,7 @@ for goal in (10, 1):
 # %% [markdown]
 # **Predict.** Gains walk down the ravine for 40 steps with $\eta = 0.02$ and $\beta = 0.2$. Which gain will be larger at the end, that of $x$ (flat) or of $y$ (curved)? Will they still be growing?
 #
-# **Your turn** (no points). Write the loop: forty calls of `gain_step`. Keep what you need for the next step.
+# **Your turn** (not graded). Write the loop: forty calls of `gain_step`. Keep what you need for the next step.
 
 # %% nbgrader={"grade": false, "grade_id": "gains_in_the_ravine-own", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 w, gain, last_grad = RAVINE.start.clone(), torch.ones(2), torch.zeros(2)
@@ -189,7 +190,7 @@ if passed("gain_step"):
 #
 # **Predict.** The gradient of a weight is always 0.37. How long is AdaGrad's step number 100, in units of $\eta$? And number 1?
 #
-# **Your turn** (no points). Try it.
+# **Your turn** (not graded). Try it.
 
 # %% nbgrader={"grade": false, "grade_id": "adagrad-own", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 # In each of 100 steps: add the square of 0.37 to a sum, and divide 0.37 by the root of the sum.
@@ -276,7 +277,7 @@ def first_step_size(lr, beta):
 check(first_step_size)
 
 # %% [markdown]
-# **Your turn** (no points). Does PyTorch do the same? Measure the first step of `torch.optim.RMSprop` with its default `alpha` of 0.99.
+# **Your turn** (not graded). Does PyTorch do the same? Measure the first step of `torch.optim.RMSprop` with its default `alpha` of 0.99.
 
 # %% nbgrader={"grade": false, "grade_id": "first_step_of_torch-own", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 p = torch.zeros(1, requires_grad=True)
@@ -362,7 +363,7 @@ if passed("rmsprop_step"):
 #
 # > Lecture notes ▸ caveat: RMSProp "damps oscillations like momentum". It does shorten the steps of a weight whose gradients are large. But momentum lets opposite gradients cancel, and squares never cancel. At a constant rate RMSProp ends in an oscillation of its own, of amplitude $\eta/2$.
 #
-# **Your turn** (no points). The cure is in notebook 2. Walk again for 300 steps, with a rate that falls from 0.2 to zero along a straight line, and print $|y|$ at the end.
+# **Your turn** (not graded). The cure is in notebook 2. Walk again for 300 steps, with a rate that falls from 0.2 to zero along a straight line, and print $|y|$ at the end.
 
 # %% nbgrader={"grade": false, "grade_id": "falling_rate-own", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 w, r = RAVINE.start.clone(), torch.zeros(2)

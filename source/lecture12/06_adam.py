@@ -21,7 +21,8 @@
 # - write a `torch.optim.Optimizer` that can be saved, loaded and scheduled.
 #
 # **Where we are.** Momentum remembers directions. RMSProp gives each weight a rate of its own.
-# **What is missing:** both in one rule, and control over the length of a step. RMSProp's first step was ten times $\eta$, and a step can be too long even when its direction is right.
+#
+# **What is missing.** Both in one rule, and control over the length of a step. RMSProp's first step was ten times $\eta$, and a step can be too long even when its direction is right.
 
 # %%
 from copy import deepcopy
@@ -53,7 +54,7 @@ data = digits(device)
 #
 # **Predict.** The gradient of one weight is always 5. That of a second changes between 5 and −5, and that of a third is noise of size 5. How long are their steps in the long run, in units of $\eta$?
 #
-# **Your turn** (no points). Write the two averages, with memories 0.9 and 0.999.
+# **Your turn** (not graded). Write the two averages, with memories 0.9 and 0.999.
 
 # %% nbgrader={"grade": false, "grade_id": "two_averages-own", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 streams = {"always 5": torch.full((5000, 1), 5.0),
@@ -306,7 +307,7 @@ class MyAdam(torch.optim.Optimizer):
 check(MyAdam)
 
 # %% [markdown]
-# **Your turn** (no points). Train a network with `MyAdam` for five epochs and save the optimizer's state. Make a *new* `MyAdam`, load the state into it, and train five epochs more, with `seed=1`. The last lines compare with PyTorch's Adam, which was never replaced.
+# **Your turn** (not graded). Train a network with `MyAdam` for five epochs and save the optimizer's state. Make a *new* `MyAdam`, load the state into it, and train five epochs more, with `seed=1`. The last lines compare with PyTorch's Adam, which was never replaced.
 
 # %% nbgrader={"grade": false, "grade_id": "replaced_half_way-own", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 mine = mlp(seed=0, device=device)
@@ -481,7 +482,7 @@ for gradient in (1.0, 1e-3, 1e-4, 1e-5, 1e-8):
           f"{under:.3f} η with ε under it")
 
 # %% [markdown]
-# Under the root the same number acts as $\sqrt\varepsilon = 10^{-4}$ does after it. So a step fades at gradients that are ten thousand times larger. Many weights of a large network have gradients of that size: when you move a rate from one library to another, move ε with care.
+# Under the root the same number acts as $\sqrt\varepsilon = 10^{-4}$ does after it. So a step fades at gradients that are ten thousand times larger. When you move a rate from one library to another, look where its ε stands.
 
 # %% [markdown]
 # ## 6.9  Training without the correction

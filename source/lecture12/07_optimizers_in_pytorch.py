@@ -21,7 +21,9 @@
 # - start a training run of your own, and know what to check first.
 
 # %% [markdown]
-# **Where we are.** You know what each rule does, and that a step can be too long even when its direction is right. What is missing: which rule, with which numbers, should you take?
+# **Where we are.** You know what each rule does, and that a step can be too long even when its direction is right.
+#
+# **What is missing.** Which rule, with which numbers, should you take?
 
 # %%
 import copy
