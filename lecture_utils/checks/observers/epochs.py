@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
+from numbers import Real
 from typing import Any, ClassVar
 
 import torch
@@ -80,8 +81,14 @@ class Epoch(Observer):
             yield Entry(place, name, getattr(run.model, name).detach().clone())
         try:
             with at(place):
+                if not isinstance(result, Real | torch.Tensor | None):
+                    what = f"It returns a {type(result).__name__}; one plain number is asked for, the mean loss."
+                    raise Problem(Kind.TYPE, what)
                 yield Entry(place, "returned", as_tensor(result, "What it returns"))
-                _demand_number(result)
+                if isinstance(result, torch.Tensor):
+                    graph = ", with all that it was made from" if result.requires_grad else ""
+                    what = f"It returns a tensor{graph}; a plain number is asked for. Take each loss with `.item()`."
+                    raise Problem(Kind.TYPE, what)
         except Problem as problem:
             return problem
         return None
@@ -99,15 +106,6 @@ class Epoch(Observer):
 
     def goes_in(self, case: dict, got: Trace, entry: Entry) -> dict[str, Any]:
         return {"examples": len(case["y"]), **case["args"]}
-
-
-def _demand_number(result: Any) -> None:
-    if isinstance(result, torch.Tensor):
-        graph = ", with all that it was made from" if result.requires_grad else ""
-        text = f"It returns a tensor{graph}; a plain number is asked for. Take each loss with `.item()`."
-        raise Problem(Kind.TYPE, text)
-    if not isinstance(result, (int, float)):
-        raise Problem(Kind.TYPE, f"It returns a {type(result).__name__}; one plain number is asked for, the mean loss.")
 
 
 # --- what the answer is given ------------------------------------------------------------------------------------
@@ -155,9 +153,10 @@ class _Model(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         F.linear(x, self.weight, self.bias)  # stops with torch's own words at what does not fit
         rows = self._numbers_of(x.reshape(-1, x.shape[-1]))
+        places = self.places if torch.is_grad_enabled() else dict(self.places)  # who only measures is not there yet
         for row in rows.tolist():
-            self.places.setdefault(row, len(self.places))
-        k = torch.tensor([self.places[row] for row in rows.tolist()], dtype=torch.int64)
+            places.setdefault(row, len(places))
+        k = torch.tensor([places[row] for row in rows.tolist()], dtype=torch.int64)
         scores = F.linear(self.x[k], self.weight, self.bias)
         turned = torch.arange(len(self.bias)) + (self.y[k] - self.y[rows])[:, None]
         scores = scores.gather(1, turned % len(self.bias))
