@@ -12,6 +12,7 @@ from typing import Any
 from lecture_utils.checks.calling import TimedOut, time_limit, undisturbed
 from lecture_utils.checks.observers.base import Observer
 from lecture_utils.checks.observers.batches import Batches
+from lecture_utils.checks.observers.epochs import Epoch
 from lecture_utils.checks.observers.optimizers import OptimizerByName, OptimizerClass
 from lecture_utils.checks.observers.resume import Resume
 from lecture_utils.checks.observers.schedules import LambdaRates, OptimizerRates
@@ -21,7 +22,7 @@ from lecture_utils.checks.traces import Kind, Problem, Trace, traced
 from lecture_utils.checks.withhold import withheld
 
 TIME_LIMIT = 10.0  # seconds for all cases of one exercise: a right answer needs milliseconds
-_CLASSES = (Batches, LambdaRates, OptimizerByName, OptimizerClass, OptimizerRates, Resume, Steps, Values)
+_CLASSES = (Batches, Epoch, LambdaRates, OptimizerByName, OptimizerClass, OptimizerRates, Resume, Steps, Values)
 _BY_NAME = {each.__name__: each for each in _CLASSES}
 
 __all__ = ["TIME_LIMIT", "Observer", "from_json", "interpret", "observe", "perform", "to_json", *_BY_NAME]

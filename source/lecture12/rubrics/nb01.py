@@ -1,8 +1,9 @@
 """Rubric of 01_minibatch_noise."""
 
 import torch
+from torch.nn import functional as F
 
-from lecture_utils.checks.observers import Batches, Values
+from lecture_utils.checks.observers import Batches, Epoch, Values
 from lecture_utils.instructor.authoring.cases import numbers
 from lecture_utils.instructor.authoring.exercise import exercise
 
@@ -107,7 +108,168 @@ def batches_case(random, epochs, text="", **args):
     return {"args": args, "seed": random.randint(0, 999), "epochs": epochs, "text": text}
 
 
-# --- 1.2 gradient_noise ------------------------------------------------------------------------------------------
+# --- 1.2 train_epoch ---------------------------------------------------------------------------------------------
+
+
+@exercise(NOTEBOOK, points=3, observer=Epoch(), rtol=1e-5, uses="minibatches")
+def train_epoch(model, optimizer, x, y, batch_size, generator):
+    model.train()
+    total = 0.0
+    for batch in minibatches(len(x), batch_size, generator):
+        loss = F.cross_entropy(model(x[batch]), y[batch])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        total += loss.item() * len(batch)
+    return total / len(x)
+
+
+ZERO, BACK, STEP, ADD = "optimizer.zero_grad()", "loss.backward()", "optimizer.step()", "total += loss.item() * len(batch)"
+LOSS, DRAW, MEAN = "F.cross_entropy(model(x[batch]), y[batch])", "minibatches(len(x), batch_size, generator)", "total / len(x)"
+PILE_UP = (
+    "the gradients pile up. `backward` adds to what is there already: who sets it to zero, once for each batch?"
+)
+WIPED_OUT = "the gradients are set to zero between `backward` and `step`, so that the step finds none."
+TOO_EARLY = "the step comes before `backward`, and does not know the gradient of its own batch."
+UNWEIGHTED = (
+    "the mean of the batches' means. The last batch has fewer examples, and each of them would count for more than one of "
+    "the others: what is asked for is the mean over examples."
+)
+NOT_SHUFFLED = "the examples come in the order in which they stand in `x`. Let your `minibatches` say which come next."
+LAST_ONLY = "the loss of the last batch alone. The mean is over all examples of the epoch."
+EVALUATION = (
+    "the model stays in evaluation mode, in which it was handed in. Dropout and batch norm then do not do what they should "
+    "in training."
+)
+MIXED_UP = (
+    "an example gets the label of another one. The batch says which examples are taken, and which labels: both are to be "
+    "indexed by it."
+)
+SUMMED_LOSS = "F.cross_entropy(model(x[batch]), y[batch], reduction='sum')"
+SUMMED = (
+    "the loss of a batch is a sum over its examples, so that each step is as many times longer as the batch has examples. "
+    "The step goes by their mean."
+)
+ONE_STEP = "the optimizer makes one step in the whole epoch. One for each batch is asked for."
+IN_LOOP = "the epoch is over after its first batch: does a `return` stand inside the loop?"
+GRAPH = (
+    "a tensor comes back, and a number is asked for. A loss that is still a tensor holds on to all that it was computed "
+    "from, so that the memory of every batch stays in use."
+)
+REPEATED_ORDER = "every epoch has the same order: the shuffling starts anew each time. Hand the `generator` on as it is."
+
+for name, before, after, credit, message in [
+    ("zero_forgotten", ZERO, "", 0.3, PILE_UP),
+    ("zero_between", f"{ZERO}\n{BACK}", f"{BACK}\n{ZERO}", 0.3, WIPED_OUT),
+    ("step_first", f"{BACK}\n{STEP}", f"{STEP}\n{BACK}", 0.3, TOO_EARLY),
+    ("step_of_last_batch", f"{ZERO}\n{BACK}\n{STEP}", f"{STEP}\n{ZERO}\n{BACK}", 0.3, TOO_EARLY),
+    ("step_at_the_top", f"loss = {LOSS}\n{ZERO}\n{BACK}\n{STEP}", f"{STEP}\n{ZERO}\nloss = {LOSS}\n{BACK}", 0.3, TOO_EARLY),
+    ("no_step", STEP, "", 0.3, "no weight moves: the optimizer makes no step."),
+    ("no_backward", BACK, "", 0.0, "no weight moves: nothing computes the gradients."),
+    ("two_steps", STEP, f"{STEP}\n{STEP}", 0.3, "the optimizer makes two steps for each batch. One is asked for."),
+    ("unshuffled", DRAW, "torch.arange(len(x)).split(batch_size)", 0.5, NOT_SHUFFLED),
+    ("same_order", DRAW, "minibatches(len(x), batch_size, torch.Generator().manual_seed(0))", 0.5, REPEATED_ORDER),
+    ("global_generator", DRAW, "minibatches(len(x), batch_size, torch.default_generator)", 0.7, OTHER_GENERATOR),
+    ("whole_set", DRAW, "minibatches(len(x), len(x), generator)", 0.3,
+     "all examples are in one batch, so that the epoch is a single step. What is `batch_size` for?"),
+    ("all_in_each_step", LOSS, "F.cross_entropy(model(x), y)", 0.3,
+     "each step sees all of `x` and `y`. What does the batch say?"),
+    ("drawn_anew", DRAW, "torch.randint(len(x), (len(x),), generator=generator).split(batch_size)", 0.0, DRAWN_ANEW),
+    ("drawn_anew_full", DRAW,
+     "torch.randint(len(x), (-(-len(x) // batch_size), batch_size), generator=generator)", 0.0, DRAWN_ANEW),
+    ("drawn_anew_too_few", DRAW,
+     "torch.randint(len(x), (len(x) // batch_size, batch_size), generator=generator)", 0.0, DRAWN_ANEW),
+    ("eval_mode", "model.train()", "", 0.7, EVALUATION),
+    ("labels_in_order", "y[batch]", "y[:len(batch)]", 0.0, MIXED_UP),
+    ("softmax_first", "model(x[batch])", "model(x[batch]).softmax(dim=1)", 0.3,
+     "the softmax is taken twice. `F.cross_entropy` takes the model's outputs as they are, and does it inside."),
+    ("summed_loss", LOSS, SUMMED_LOSS, 0.3, SUMMED),
+    ("after_the_step", ADD, f"total += {LOSS}.item() * len(batch)", 0.7,
+     "the loss is computed again after the step. Asked for is the one that the step was made from."),
+    ("at_the_end", MEAN, "F.cross_entropy(model(x), y).item()", 0.7,
+     "the loss of all examples after the epoch, with its last weights. Asked for is the mean of the losses that the steps "
+     "were made from."),
+    ("in_the_loop", ADD, f"{ADD}\nreturn total / len(x)", 0.3, IN_LOOP),
+    ("first_loss", ADD, "return loss.item()", 0.3, IN_LOOP),
+    ("not_added", "total += loss.item() * len(batch)", "total = loss.item() * len(batch)", 0.5, LAST_ONLY),
+    ("last_loss", MEAN, "loss.item()", 0.5, LAST_ONLY),
+    ("last_loss_tensor", MEAN, "loss", 0.3, f"{LAST_ONLY} And it is to be a number, not a tensor."),
+    ("unweighted_as_if_full", "len(batch)", "batch_size", 0.7,
+     "the last batch counts as if it were full. How many examples are in it?"),
+    ("graph_kept", "loss.item()", "loss", 0.7, GRAPH),
+    ("detached", "loss.item()", "loss.detach()", 0.7, GRAPH),
+    ("sum", MEAN, "total", 0.5, "the losses are added up, not averaged. The result should not grow with the number of examples."),
+    ("remainder_dropped", "loss.backward()", "if len(batch) < batch_size: continue\nloss.backward()", 0.5,
+     "the last, shorter batch is left out."),
+    ("divided_by_last_batch", MEAN, "total / len(batch)", 0.5,
+     "the sum over all examples is divided by the size of the last batch. Over how many examples does it go?"),
+    ("divided_by_batch_size", MEAN, "total / batch_size", 0.5,
+     "the sum over all examples is divided by the size of a batch. Over how many examples does it go?"),
+    ("not_returned", f"return {MEAN}", "", 0.7, "nothing comes back. The mean loss of the epoch is asked for."),
+]:
+    train_epoch.slip(name, before, after, message, credit=credit)
+
+for name, before, after, also, credit, message in [
+    ("zero_once", ZERO, "", {"total = 0.0": "optimizer.zero_grad()\ntotal = 0.0"}, 0.3, PILE_UP),
+    ("mean_of_means", ADD, "total += loss.item()", {MEAN: "total / -(-len(x) // batch_size)"}, 0.7, UNWEIGHTED),
+    ("summed_loss_added", ADD, "total += loss.item()", {LOSS: SUMMED_LOSS}, 0.3, SUMMED),
+    ("mean_of_full_batches", ADD, "total += loss.item()", {MEAN: "total / (len(x) // batch_size)"}, 0.5,
+     "the batches' mean losses are divided by the number of full batches, and the shorter one is not counted. What is asked "
+     "for is the mean over examples."),
+    ("one_step", STEP, "", {f"return {MEAN}": f"{STEP}\nreturn {MEAN}"}, 0.3, ONE_STEP),
+    ("one_step_of_all", f"{ZERO}\n{BACK}\n{STEP}", BACK,
+     {"total = 0.0": f"{ZERO}\ntotal = 0.0", f"return {MEAN}": f"{STEP}\nreturn {MEAN}"}, 0.3, ONE_STEP),
+    ("one_step_at_the_end", f"{ZERO}\n{BACK}\n{STEP}", "", {f"return {MEAN}": f"{ZERO}\n{BACK}\n{STEP}\nreturn {MEAN}"}, 0.3,
+     ONE_STEP),
+    ("sum_of_means", ADD, "total += loss.item()", {MEAN: "total"}, 0.5,
+     "the batches' mean losses are added up, not averaged. The result should not grow with the number of batches."),
+    ("means_over_examples", ADD, "total += loss.item()", {}, 0.5,
+     "the mean loss of a batch is added up as if it were the sum over its examples. How many are in the batch?"),
+]:
+    train_epoch.slip(name, before, after, message, credit=credit, also=also)
+
+
+train_epoch.switch_off(  # hardly anybody writes these, and every slip is tried together with every other one
+    "a difference stands", "a power stands", "a quotient stands where a product belongs, upside", "a root is taken",
+    "a sum stands", "`batch_size` is doubled", "the fraction is squared", "`total` stands inside", "what it leaves",
+)
+for phrase, why in {
+    "`loss` comes after the line that calls `zero_grad`, and it should come before.": "zeroing may come before the loss",
+    "the line that calls `step` comes after `total`, and it should come before.": "the loss has been computed by then",
+    "the line that calls `train` comes after `total`, and it should come before.": "neither uses the other",
+}.items():
+    train_epoch.equivalent(phrase, why)
+
+
+@train_epoch.cases
+def _(random):
+    """The last batch is shorter, and more than one example; the rates are large, so that a wrong step shows."""
+    small, size = random.randint(4, 5), random.randint(5, 6)
+    return [
+        epoch_case(random, 3 * small + random.randint(2, small - 2), small, momentum=0.0),
+        epoch_case(random, 3 * size + random.randint(2, size - 2), size, momentum=round(random.uniform(0.55, 0.75), 2)),
+        epoch_case(random, 2 * size + 2, size, momentum=0.0, dtype="float32"),
+    ]
+
+
+def epoch_case(random, n, batch_size, momentum, dtype="float64"):
+    lr = round(random.uniform(0.31, 0.46), 2)
+    labels = [k % 3 for k in range(n)]
+    random.shuffle(labels)
+    moving = f", momentum={momentum}" if momentum else ""
+    return {
+        "args": {"batch_size": batch_size},
+        "x": numbers(random, (n, 2)),
+        "y": labels,
+        "start": {"weight": numbers(random, (3, 2), -1, 1), "bias": numbers(random, (3,), -1, 1)},
+        "hyper": {"lr": lr, "momentum": momentum},
+        "seed": random.randint(0, 999),
+        "dtype": dtype,
+        "text": f"{n} examples of three classes, batch_size={batch_size}, lr={lr}{moving}, {dtype}",
+    }
+
+
+# --- 1.3 gradient_noise ------------------------------------------------------------------------------------------
 
 
 @exercise(NOTEBOOK, points=3, observer=Values(demands="float"))
@@ -182,7 +344,7 @@ def noise_case(grads, **args):
     return {"args": {"per_example_grads": grads, **args}, "on_the_way": shown, "text": text}
 
 
-# --- 1.3 noise_scale ---------------------------------------------------------------------------------------------
+# --- 1.4 noise_scale ---------------------------------------------------------------------------------------------
 
 
 @exercise(NOTEBOOK, points=2, observer=Values(demands="float"))
@@ -260,7 +422,7 @@ def _(random):
     return [noise_case(grads) for grads in [two, *shifted]]
 
 
-# --- 1.4 stratified_minibatches ----------------------------------------------------------------------------------
+# --- 1.5 stratified_minibatches ----------------------------------------------------------------------------------
 
 
 @exercise(NOTEBOOK, points=3, observer=Batches())
