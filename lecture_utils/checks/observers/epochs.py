@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
+from numbers import Real
 from typing import Any, ClassVar
 
 import torch
@@ -80,8 +81,14 @@ class Epoch(Observer):
             yield Entry(place, name, getattr(run.model, name).detach().clone())
         try:
             with at(place):
+                if not isinstance(result, Real | torch.Tensor | None):
+                    what = f"It returns a {type(result).__name__}; one plain number is asked for, the mean loss."
+                    raise Problem(Kind.TYPE, what)
                 yield Entry(place, "returned", as_tensor(result, "What it returns"))
-                _demand_number(result)
+                if isinstance(result, torch.Tensor):
+                    graph = ", with all that it was made from" if result.requires_grad else ""
+                    what = f"It returns a tensor{graph}; a plain number is asked for. Take each loss with `.item()`."
+                    raise Problem(Kind.TYPE, what)
         except Problem as problem:
             return problem
         return None
@@ -99,15 +106,6 @@ class Epoch(Observer):
 
     def goes_in(self, case: dict, got: Trace, entry: Entry) -> dict[str, Any]:
         return {"examples": len(case["y"]), **case["args"]}
-
-
-def _demand_number(result: Any) -> None:
-    if isinstance(result, torch.Tensor):
-        graph = ", with all that it was made from" if result.requires_grad else ""
-        text = f"It returns a tensor{graph}; a plain number is asked for. Take each loss with `.item()`."
-        raise Problem(Kind.TYPE, text)
-    if not isinstance(result, (int, float)):
-        raise Problem(Kind.TYPE, f"It returns a {type(result).__name__}; one plain number is asked for, the mean loss.")
 
 
 # --- what the answer is given ------------------------------------------------------------------------------------
@@ -155,9 +153,10 @@ class _Model(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         F.linear(x, self.weight, self.bias)  # stops with torch's own words at what does not fit
         rows = self._numbers_of(x.reshape(-1, x.shape[-1]))
+        places = self.places if torch.is_grad_enabled() else dict(self.places)  # who only measures is not there yet
         for row in rows.tolist():
-            self.places.setdefault(row, len(self.places))
-        k = torch.tensor([self.places[row] for row in rows.tolist()], dtype=torch.int64)
+            places.setdefault(row, len(places))
+        k = torch.tensor([places[row] for row in rows.tolist()], dtype=torch.int64)
         scores = F.linear(self.x[k], self.weight, self.bias)
         turned = torch.arange(len(self.bias)) + (self.y[k] - self.y[rows])[:, None]
         scores = scores.gather(1, turned % len(self.bias))
@@ -217,50 +216,54 @@ class _Seen:
     def order(self) -> list[int]:
         return [row for batch in self.batches for row in batch]
 
+    @property
+    def tells_numbers(self) -> bool:
+        """Whether weights and loss do not depend on the order: they do where examples come twice, or with other labels."""
+        return self.own_labels and len(set(self.order)) == len(self.order)
+
 
 def _compared(epochs: dict[str, list[Entry]], case: dict) -> Iterator[Entry]:
     """What all right answers have in common, whatever their order."""
     seen = {place: _read(place, entries, case) for place, entries in epochs.items()}
-    for place in EPOCHS:
-        if place in seen:
-            yield from _of_an_epoch(place, seen[place], epochs[place], len(case["y"]))
-    if AGAIN not in seen:
-        return
-    one, two = (seen[place] for place in EPOCHS)
-
-    def say(place: str, what: str, holds: bool) -> Entry:
-        return Entry(place, what, torch.tensor(bool(holds)))
-
-    several = len(one.batches) > 1
-    ascending = all(e.order == sorted(e.order) for e in (one, two))
-    other_sets = {frozenset(b) for b in one.batches} != {frozenset(b) for b in two.batches}
-    yield say("both epochs", "the order is shuffled", not (several and ascending))
-    yield say("both epochs", "the order changes", one.order != two.order or not several)
-    yield say("both epochs", "the batches hold other examples", other_sets or not several)
-    yield say(AGAIN, "the order is the same", seen[AGAIN].order == one.order)
+    losses = []
+    for place in (p for p in EPOCHS if p in seen):
+        yield from _of_an_epoch(place, seen[place], len(case["y"]))
+        if seen[place].tells_numbers:
+            came = {entry.name: entry.value for entry in epochs[place]}
+            yield from (Entry(place, f"{name} after the epoch", came[name]) for name in WEIGHTS)
+            losses += [Entry(place, "returned loss", came["returned"])] if "returned" in came else []
+    if AGAIN in seen:
+        yield from _of_the_order(*(seen[place] for place in (*EPOCHS, AGAIN)))
+    yield from losses
 
 
-def _of_an_epoch(place: str, seen: _Seen, entries: list[Entry], n: int) -> Iterator[Entry]:
+def _of_an_epoch(place: str, seen: _Seen, n: int) -> Iterator[Entry]:
     order = seen.order
-    once = len(set(order)) == len(order)
-    yield Entry(place, "number of batches", torch.tensor(len(seen.batches)))
-    yield Entry(place, "sizes of the batches", torch.tensor([len(batch) for batch in seen.batches]))
-    for what, holds in {
+    for what, value in {
+        "number of batches": len(seen.batches),
+        "sizes of the batches": [len(batch) for batch in seen.batches],
         "every example comes": set(order) == set(range(n)),
-        "no example comes twice": once,
+        "no example comes twice": len(set(order)) == len(order),
         "each example has its own label": seen.own_labels,
         "the model is in training mode": seen.training,
         "there is a backward pass": seen.backward,
+        "number of steps": seen.steps,
+        "backward comes before each step": seen.backward_first,
+        "each step finds a gradient": seen.gradients,
     }.items():
-        yield Entry(place, what, torch.tensor(holds))
-    yield Entry(place, "number of steps", torch.tensor(seen.steps))
-    yield Entry(place, "backward comes before each step", torch.tensor(seen.backward_first))
-    yield Entry(place, "each step finds a gradient", torch.tensor(seen.gradients))
-    if once and seen.own_labels:  # else the numbers depend on the order, too
-        came = {e.name: e.value for e in entries}
-        yield from (Entry(place, f"{name} after the epoch", came[name]) for name in WEIGHTS)
-        if "returned" in came:
-            yield Entry(place, "returned loss", came["returned"])
+        yield Entry(place, what, torch.tensor(value))
+
+
+def _of_the_order(one: _Seen, two: _Seen, again: _Seen) -> Iterator[Entry]:
+    several = len(one.batches) > 1  # of one batch nothing is asked
+    sets = [{frozenset(batch) for batch in seen.batches} for seen in (one, two)]
+    for what, holds in {
+        "the order is shuffled": any(seen.order != sorted(seen.order) for seen in (one, two)),
+        "the order changes": one.order != two.order,
+        "the batches hold other examples": sets[0] != sets[1],
+    }.items():
+        yield Entry("both epochs", what, torch.tensor(holds or not several))
+    yield Entry(AGAIN, "the order is the same", torch.tensor(again.order == one.order))
 
 
 def _read(place: str, entries: list[Entry], case: dict) -> _Seen:

@@ -132,11 +132,15 @@ PILE_UP = (
 WIPED_OUT = "the gradients are set to zero between `backward` and `step`, so that the step finds none."
 TOO_EARLY = "the step comes before `backward`, and does not know the gradient of its own batch."
 UNWEIGHTED = (
-    "the mean of the batches' means. The last batch has fewer examples, and each of them would count for more than one of "
-    "the others: what is asked for is the mean over examples."
+    "the mean of the batches' means. The last batch has fewer examples, so that each of them counts for more than one in "
+    "another batch. What is asked for is the mean over examples."
 )
 NOT_SHUFFLED = "the examples come in the order in which they stand in `x`. Let your `minibatches` say which come next."
 LAST_ONLY = "the loss of the last batch alone. The mean is over all examples of the epoch."
+COME_TWICE = (
+    "some examples come twice in an epoch, and others never. Each is to come once: let your `minibatches` say which are next."
+)
+DROPPED = "the last, shorter batch is left out."
 EVALUATION = (
     "the model stays in evaluation mode, in which it was handed in. Dropout and batch norm then do not do what they should "
     "in training."
@@ -164,8 +168,8 @@ for name, before, after, credit, message in [
     ("step_first", f"{BACK}\n{STEP}", f"{STEP}\n{BACK}", 0.3, TOO_EARLY),
     ("step_of_last_batch", f"{ZERO}\n{BACK}\n{STEP}", f"{STEP}\n{ZERO}\n{BACK}", 0.3, TOO_EARLY),
     ("step_at_the_top", f"loss = {LOSS}\n{ZERO}\n{BACK}\n{STEP}", f"{STEP}\n{ZERO}\nloss = {LOSS}\n{BACK}", 0.3, TOO_EARLY),
-    ("no_step", STEP, "", 0.3, "no weight moves: the optimizer makes no step."),
-    ("no_backward", BACK, "", 0.0, "no weight moves: nothing computes the gradients."),
+    ("no_step", STEP, "", 0.3, "the optimizer that is handed in makes no step."),
+    ("no_backward", BACK, "", 0.0, "nothing computes the gradients, so that the steps find none."),
     ("two_steps", STEP, f"{STEP}\n{STEP}", 0.3, "the optimizer makes two steps for each batch. One is asked for."),
     ("unshuffled", DRAW, "torch.arange(len(x)).split(batch_size)", 0.5, NOT_SHUFFLED),
     ("same_order", DRAW, "minibatches(len(x), batch_size, torch.Generator().manual_seed(0))", 0.5, REPEATED_ORDER),
@@ -174,11 +178,12 @@ for name, before, after, credit, message in [
      "all examples are in one batch, so that the epoch is a single step. What is `batch_size` for?"),
     ("all_in_each_step", LOSS, "F.cross_entropy(model(x), y)", 0.3,
      "each step sees all of `x` and `y`. What does the batch say?"),
-    ("drawn_anew", DRAW, "torch.randint(len(x), (len(x),), generator=generator).split(batch_size)", 0.0, DRAWN_ANEW),
+    ("drawn_anew", DRAW, "torch.randint(len(x), (len(x),), generator=generator).split(batch_size)", 0.0, COME_TWICE),
     ("drawn_anew_full", DRAW,
-     "torch.randint(len(x), (-(-len(x) // batch_size), batch_size), generator=generator)", 0.0, DRAWN_ANEW),
+     "torch.randint(len(x), (-(-len(x) // batch_size), batch_size), generator=generator)", 0.0, COME_TWICE),
     ("drawn_anew_too_few", DRAW,
-     "torch.randint(len(x), (len(x) // batch_size, batch_size), generator=generator)", 0.0, DRAWN_ANEW),
+     "torch.randint(len(x), (len(x) // batch_size, batch_size), generator=generator)", 0.0, COME_TWICE),
+    ("windows", DRAW, "[torch.arange(i, i + batch_size) for i in range(-(-len(x) // batch_size))]", 0.0, COME_TWICE),
     ("eval_mode", "model.train()", "", 0.7, EVALUATION),
     ("labels_in_order", "y[batch]", "y[:len(batch)]", 0.0, MIXED_UP),
     ("softmax_first", "model(x[batch])", "model(x[batch]).softmax(dim=1)", 0.3,
@@ -200,7 +205,7 @@ for name, before, after, credit, message in [
     ("detached", "loss.item()", "loss.detach()", 0.7, GRAPH),
     ("sum", MEAN, "total", 0.5, "the losses are added up, not averaged. The result should not grow with the number of examples."),
     ("remainder_dropped", "loss.backward()", "if len(batch) < batch_size: continue\nloss.backward()", 0.5,
-     "the last, shorter batch is left out."),
+     DROPPED),
     ("divided_by_last_batch", MEAN, "total / len(batch)", 0.5,
      "the sum over all examples is divided by the size of the last batch. Over how many examples does it go?"),
     ("divided_by_batch_size", MEAN, "total / batch_size", 0.5,
@@ -221,6 +226,8 @@ for name, before, after, also, credit, message in [
      {"total = 0.0": f"{ZERO}\ntotal = 0.0", f"return {MEAN}": f"{STEP}\nreturn {MEAN}"}, 0.3, ONE_STEP),
     ("one_step_at_the_end", f"{ZERO}\n{BACK}\n{STEP}", "", {f"return {MEAN}": f"{ZERO}\n{BACK}\n{STEP}\nreturn {MEAN}"}, 0.3,
      ONE_STEP),
+    ("remainder_not_counted", DRAW, f"[b for b in {DRAW} if len(b) == batch_size]",
+     {MEAN: "total / (len(x) // batch_size * batch_size)"}, 0.5, DROPPED),
     ("sum_of_means", ADD, "total += loss.item()", {MEAN: "total"}, 0.5,
      "the batches' mean losses are added up, not averaged. The result should not grow with the number of batches."),
     ("means_over_examples", ADD, "total += loss.item()", {}, 0.5,
