@@ -183,9 +183,9 @@ losses = []
 for _ in range(10):
     losses.append(train_epoch(net, optimizer, data.x, data.y, 64, random))
 ### END SOLUTION
-print(f"guessing: {math.log(10):.2f}   first epoch: {losses[0]:.2f}   last: {losses[-1]:.3f}")
 figures.curve(range(1, len(losses) + 1), losses, x="epoch", y="mean loss per example",
               figure="first_training_run")
+print(f"guessing: {math.log(10):.2f}   first epoch: {losses[0]:.2f}   last: {losses[-1]:.3f}")
 
 # %% tags=["demo"]
 if passed("train_epoch"):
@@ -260,7 +260,7 @@ if passed("minibatches", "gradient_noise"):
         print(f"B = {size:4}:  measured {measured[:, k].mean():.2g}   predicted {predicted[k]:.2g}")
     rule = [predicted[0] / size for size in sizes]
     figures.band(sizes, measured, x="batch size B", y="‖ĝ − g‖²", log="xy",
-                 theory={"gradient_noise": predicted, "tr Σ / B": rule}, figure="noise_by_size")
+                 theory={"your function": predicted, "tr Σ / B": rule}, figure="noise_by_size")
 
 # %% [markdown]
 # <details><summary><b>Read the figure</b></summary>
@@ -328,7 +328,7 @@ for ax, (lr, size) in zip(axes, [(0.06, 16), (0.06, 512), (0.6, 16), (0.6, 512)]
     error = torch.stack([mini - true for mini, true in runs]).abs().mean()
     moves = torch.stack([true.diff() for _, true in runs])
     figures.curve(range(30), {"minibatch": runs[0][0], "true": runs[0][1]}, ax=ax, log="y",
-                  x="step", y="loss", title=f"B = {size}, η = {lr}")
+                  x="step", y="loss", ylim=(0.3, 3), title=f"B = {size}, η = {lr}")
     up = (moves > 0).double().mean()
     print(f"η = {lr:4}, B = {size:3}:  measurement off by {error:.3f},  "
           f"true loss moves by {moves.abs().mean():.3f} a step, upwards in {up:.0%} of the steps")
@@ -358,7 +358,7 @@ print(f"upwards in {(true.diff() > 0).double().mean():.0%} of the steps")
 #
 # Then it could help a run to leave a poor local minimum. Take a landscape with two wells, and start 200 runs in the shallow one on the right, at $x = 0.96$.
 #
-# Each gradient gets the noise of a minibatch. Suppose that the gradients of single examples scatter with variance 64 in each direction, and that there are very many of them. Then, by 1.3, the mean of $B$ has the variance $64/B$.
+# Each gradient gets the noise of a minibatch. Suppose that the gradients of single examples scatter with variance 64 in each direction, and that there are very many of them. Then, by section 1.3, the mean of $B$ has the variance $64/B$.
 
 # %% tags=["demo"]
 def noisy_descent(landscape, start, lr, batch_size, steps):
@@ -433,7 +433,7 @@ for lr in table:
 # %% tags=["demo"]
 still = noisy_descent(SADDLE, (-1.6, 0.0), 0.1, math.inf, 300)  # an infinite batch: no noise
 moved = noisy_descent(SADDLE, (-1.6, 0.0), 0.1, 4_000_000, 300)
-figures.trajectories(SADDLE, {"one run, no noise": still[:, 0], "one run, with noise": moved[:, 0]},
+figures.trajectories(SADDLE, {"one run, with noise": moved[:, 0], "one run, no noise": still[:, 0]},
                      points={"200 runs after 90 steps": moved[90]}, figure="saddle_with_noise")
 for name, path in {"without noise": still, "with noise": moved}.items():
     share = (path[-1, :, 1].abs() > 0.9).double().mean()
@@ -442,7 +442,7 @@ for name, path in {"without noise": still, "with noise": moved}.items():
 # %% [markdown]
 # A trace of noise is enough: all runs leave. Without it, gradient descent stops on the ridge.
 #
-# > Lecture notes ▸ caveat: noisier gradients are said to help "to escape local minima". They do where the noise is strong for the barrier, and they leave good minima, too. There is theory on *saddle points* ([Jin et al. 2017](https://arxiv.org/abs/1703.00887), with added noise), and there are experiments on *sharp* minima ([Keskar et al. 2017](https://arxiv.org/abs/1609.04836)). Real noise differs between directions, and fades when all examples are fitted (1.9).
+# > Lecture notes ▸ caveat: noisier gradients are said to help "to escape local minima". They do where the noise is strong for the barrier, and they leave good minima, too. There is theory on *saddle points* ([Jin et al. 2017](https://arxiv.org/abs/1703.00887), with added noise), and there are experiments on *sharp* minima ([Keskar et al. 2017](https://arxiv.org/abs/1609.04836)). Real noise differs between directions, and fades when all examples are fitted (section 1.9).
 
 # %% [markdown]
 # ## 1.6  How large should a batch be
@@ -532,7 +532,7 @@ if passed("noise_scale"):
 # %% [markdown]
 # <details><summary><b>Read the figure</b></summary>
 #
-# (Mean and range of five seeds, $\eta = 0.1$, $B = 64$.) It grows, from 70 examples to 410: the signal shrinks faster than the noise. Another rate gives another curve. How many updates a larger batch saves is counted in 1.10.
+# (Mean and range of five seeds, $\eta = 0.1$, $B = 64$.) It grows, from 70 examples to 410: the signal shrinks faster than the noise. Another rate gives another curve. How many updates a larger batch saves is counted in section 1.10.
 #
 # </details>
 #
@@ -738,15 +738,15 @@ for size, lrs in rates.items():
           f"examples, at the rate {lrs[when.argmin()]} of {lrs}")
 
 # %% tags=["demo"]
-figures.curve(list(needed), list(needed.values()),
-              theory={"∝ 1/B": [needed[8] * 8 / size for size in needed]},
-              x="batch size B", y="updates to loss 0.3", log="xy", span=(70, 410, "noise scale"),
-              figure="updates_by_size")
+ax = figures.curve(list(needed), list(needed.values()),
+                   theory={"∝ 1/B": [needed[8] * 8 / size for size in needed]},
+                   x="batch size B", y="updates to loss 0.3", log="xy",
+                   span=(70, 410, "noise scale"), figure="updates_by_size")
 
 # %% [markdown]
 # <details><summary><b>Read the figure</b></summary>
 #
-# (Best of the rates that are printed, none at the end of its range; median of ten seeds. Grey: the noise scale of 1.6.) At first a larger batch saves updates: 156 with 8 examples, 74 with 32. Then it saves less and less. Beyond the grey range nothing is left: 512 and 1437 examples need the same 37 updates. From the smallest batch to the largest, the updates fall to a quarter, and the examples seen grow from 1.2 to 52.7 thousand.
+# (Best of the rates that are printed, none at the end of its range; median of ten seeds. Grey: the noise scale of section 1.6.) At first a larger batch saves updates: 156 with 8 examples, 74 with 32. Then it saves less and less. Beyond the grey range nothing is left: 512 and 1437 examples need the same 37 updates. From the smallest batch to the largest, the updates fall to a quarter, and the examples seen grow from 1.2 to 52.7 thousand.
 #
 # The noise scale is no sharp border, but it has the right order of magnitude. [Shallue et al. 2019](https://jmlr.org/papers/v20/18-789.html) found curves of this shape for many networks and data sets.
 #
