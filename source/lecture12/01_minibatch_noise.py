@@ -350,7 +350,8 @@ print(f"upwards in {(true.diff() > 0).double().mean():.0%} of the steps")
 # At the large rate the true loss itself swings. It goes up in 39 % of the steps with $B = 16$, in 17 % with $B = 512$, and still in 10 % with all examples (one seed). That rest is not noise. *A step can be too long even when its direction is right.*
 #
 # </details>
-#
+
+# %% [markdown]
 # > Lecture notes ▸ sharpened: small batches do make the plotted loss oscillate more. At a small rate most of the oscillation is measurement error. To see how training goes, average over many batches, or measure on a fixed set.
 
 # %% [markdown]
@@ -427,7 +428,8 @@ for lr in table:
 # </details>
 #
 # What noise does to the weights goes with $\eta/B$. The same noise keeps a run from settling: that is the subject of notebook 2.
-#
+
+# %% [markdown]
 # A **saddle point** is different. The gradient is zero there, too, but the way down is open on both sides. These runs start exactly on the ridge, $y = 0$, with hardly any noise or none.
 
 # %% tags=["demo"]
@@ -442,7 +444,7 @@ for name, path in {"without noise": still, "with noise": moved}.items():
 # %% [markdown]
 # A trace of noise is enough: all runs leave. Without it, gradient descent stops on the ridge.
 #
-# > Lecture notes ▸ caveat: noisier gradients are said to help "to escape local minima". They do where the noise is strong for the barrier, and they leave good minima, too. There is theory on *saddle points* ([Jin et al. 2017](https://arxiv.org/abs/1703.00887), with added noise), and there are experiments on *sharp* minima ([Keskar et al. 2017](https://arxiv.org/abs/1609.04836)). Real noise differs between directions, and fades when all examples are fitted (section 1.9).
+# > Lecture notes ▸ caveat: noisier gradients are said to help "to escape local minima". They do where the noise is strong compared with the barrier, and then they leave good minima, too. There is theory on *saddle points* ([Jin et al. 2017](https://arxiv.org/abs/1703.00887), with added noise), and there are experiments on *sharp* minima ([Keskar et al. 2017](https://arxiv.org/abs/1609.04836)). Real noise differs between directions, and fades when all examples are fitted (section 1.9).
 
 # %% [markdown]
 # ## 1.6  How large should a batch be
