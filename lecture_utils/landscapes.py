@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -87,6 +89,19 @@ SADDLE = _landscape(
 )  # fmt: skip
 
 LANDSCAPES = {land.name: land for land in (RAVINE, ROSENBROCK, BEALE, TWO_WELLS, SADDLE)}
+
+
+def kramers_escape(temperature: Tensor, time: float) -> Tensor:
+    """The share of runs that leave the shallow well of ``TWO_WELLS`` for the other one within ``time`` = rate · steps.
+
+    temperature: half the rate times the variance of the noise in each direction.   Kramers (1940), "Brownian motion in a
+    field of force and the diffusion model of chemical reactions", Physica 7, for strong friction and small steps: runs leave
+    at √(curvature of the well · curvature of the barrier) / 2π · exp(-height / temperature).
+    """
+    _, top, well = sorted(np.roots([4, 0, -4, 0.3]).real)  # where the slope 4x³ − 4x + 0.3 is 0
+    height = float(TWO_WELLS.f(torch.tensor([top, 0.0])) - TWO_WELLS.f(torch.tensor([well, 0.0])))
+    rate = math.sqrt((12 * well**2 - 4) * (4 - 12 * top**2)) / (2 * math.pi) * torch.exp(-height / temperature)
+    return 1 - torch.exp(-time * rate)
 
 
 def noisy_quadratic(w: Tensor, curvature: float, noise_variance: float, generator: torch.Generator) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from tqdm import tqdm
@@ -98,6 +99,17 @@ def _score(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     model.eval()
     logits = model(x)
     return F.cross_entropy(logits, y), (logits.argmax(1) == y).to(x.dtype).mean()
+
+
+def per_example_gradients(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    """The gradient of each example's cross-entropy with respect to all weights, (examples, weights), in their order."""
+    weights = {name: p.detach() for name, p in model.named_parameters()}
+
+    def loss(weights: dict[str, Tensor], one_x: Tensor, one_y: Tensor) -> Tensor:
+        return F.cross_entropy(functional_call(model, weights, (one_x[None],)), one_y[None])
+
+    grads = vmap(grad(loss), in_dims=(None, 0, 0))(weights, x, y)
+    return torch.cat([g.flatten(1) for g in grads.values()], dim=1)
 
 
 def batch_sizes(batch_size: int | Sequence[int], epochs: int) -> list[int]:

@@ -1,9 +1,11 @@
 """Each landscape: its gradient is the derivative, its minimum is one, and walks on it follow the rule."""
 
+import math
+
 import pytest
 import torch
 
-from lecture_utils.landscapes import LANDSCAPES, RAVINE, descend, noisy_quadratic
+from lecture_utils.landscapes import LANDSCAPES, RAVINE, TWO_WELLS, descend, kramers_escape, noisy_quadratic
 
 ALL = pytest.mark.parametrize("land", LANDSCAPES.values(), ids=LANDSCAPES)
 
@@ -65,3 +67,16 @@ def test_noisy_quadratic_has_the_mean_and_variance_it_promises():
     grads = noisy_quadratic(torch.full((100_000,), 2.0), curvature=1.5, noise_variance=4.0, generator=generator)
     assert grads.mean().item() == pytest.approx(3.0, abs=0.03)
     assert grads.var().item() == pytest.approx(4.0, rel=0.03)
+
+
+@pytest.mark.parametrize("temperature", [0.14, 0.18])
+def test_kramers_formula_tells_how_many_runs_leave_the_shallow_well(temperature):
+    generator, lr = torch.Generator().manual_seed(0), 0.02
+    w = torch.tensor([0.96, 0.0], dtype=torch.float64).repeat(1500, 1)
+    left = torch.zeros(1500, dtype=torch.bool)
+    for _ in range(round(50 / lr)):
+        noise = math.sqrt(2 * temperature / lr) * torch.randn(w.shape, generator=generator, dtype=w.dtype)
+        w = w - lr * (TWO_WELLS.grad(w) + noise)
+        left |= w[:, 0] < -0.5
+    predicted = kramers_escape(torch.tensor(temperature, dtype=torch.float64), 50).item()
+    assert left.double().mean().item() == pytest.approx(predicted, abs=0.06)

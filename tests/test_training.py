@@ -9,7 +9,7 @@ from torch.optim import lr_scheduler
 
 from lecture_utils.data import digits
 from lecture_utils.devices import generator
-from lecture_utils.training import RuleOptimizer, mlp, shuffled, train
+from lecture_utils.training import RuleOptimizer, mlp, per_example_gradients, shuffled, train
 
 CPU = "cpu"
 
@@ -161,6 +161,17 @@ def test_a_run_that_diverges_goes_on_and_says_so(data, recwarn):
     history = train(model, sgd(model, lr=1e20), data, epochs=2)
     assert not history.train_loss[-1].isfinite()
     assert len(recwarn) == 0
+
+
+def test_per_example_gradients_are_those_of_backward_one_by_one(data):
+    model = mlp(seed=3, device="cpu")
+    grads = per_example_gradients(model, data.x[:5], data.y[:5])
+    assert grads.shape == (5, 4810)
+    for x, y, found in zip(data.x[:5], data.y[:5], grads, strict=True):
+        model.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        expected = torch.cat([p.grad.flatten() for p in model.parameters()])
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_a_progress_bar_only_on_request(data, capsys):
