@@ -200,13 +200,13 @@ if passed("gradient_step"):
 # | notebook | you will be able to | minutes | Deeper |
 # |:--|:--|--:|--:|
 # | 0 Start here | use all the others | 15 | – |
-# | 1 [Minibatch noise](01_minibatch_noise.ipynb) | measure the noise of a gradient and say what it costs | 70 | 70 |
-# | 2 [Learning-rate decay](02_learning_rate_decay.ipynb) | choose a decay and know when it helps | 70 | 70 |
+# | 1 [Minibatch noise](01_minibatch_noise.ipynb) | measure the noise of a gradient and say what it costs | 75 | 10 |
+# | 2 [Learning-rate decay](02_learning_rate_decay.ipynb) | choose a decay and know when it helps | 70 | 8 |
 # | 3 [Schedulers](03_schedulers.ipynb) | predict, plot and resume a schedule | 65 | 14 |
-# | 4 [Momentum and Nesterov](04_momentum_nesterov.ipynb) | write both and say when they help | 70 | 70 |
-# | 5 [Gains and RMSProp](05_gains_and_rmsprop.ipynb) | give each weight its own rate | 70 | 70 |
-# | 6 [Adam](06_adam.ipynb) | write it, with its correction, as a PyTorch optimizer | 70 | 70 |
-# | 7 [Optimizers in PyTorch](07_optimizers_in_pytorch.ipynb) | compare optimizers fairly | 70 | 70 |
+# | 4 [Momentum and Nesterov](04_momentum_nesterov.ipynb) | write both and say when they help | 75 | 8 |
+# | 5 [Gains and RMSProp](05_gains_and_rmsprop.ipynb) | give each weight its own rate | 60 | 11 |
+# | 6 [Adam](06_adam.ipynb) | write it, with its correction, as a PyTorch optimizer | 65 | 15 |
+# | 7 [Optimizers in PyTorch](07_optimizers_in_pytorch.ipynb) | compare optimizers fairly | 75 | 11 |
 # | 8 [Midterm practice](08_midterm_practice.ipynb) | answer the five kinds of question | 60 | – |
 
 # %% [markdown]

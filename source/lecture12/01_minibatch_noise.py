@@ -20,8 +20,9 @@
 # - predict the noise of a minibatch gradient, and judge how large a batch is worth its price;
 # - tell errors in the *measurement* of a loss from movements of the *weights*.
 #
-# *Where we are.* Gradient descent steps against the gradient of the loss (notebook 0).
-# What is missing: real training never sees that gradient, only an estimate of it.
+# **Where we are.** Gradient descent steps against the gradient of the loss (notebook 0).
+#
+# **What is missing.** Real training never sees that gradient, only an estimate of it.
 
 # %%
 import copy
@@ -102,7 +103,7 @@ full = gradient(torch.arange(data.n))
 # %% [markdown]
 # **Predict.** With $B = 3$ an epoch has exactly 479 batches. How far is the gradient of one of them from the full one? And the mean of all 479?
 #
-# **Try it (not graded).** Let your `minibatches` cut one epoch (`generator(0)` makes the generator). Print $\lVert\hat g - g\rVert / \lVert g\rVert$ twice: with the first batch as $\hat g$, then with the mean over all batches.
+# **Your turn** (not graded). Let your `minibatches` cut one epoch (`generator(0)` makes the generator). Print $\lVert\hat g - g\rVert / \lVert g\rVert$ twice: with the first batch as $\hat g$, then with the mean over all batches.
 
 # %% nbgrader={"grade": false, "grade_id": "unbiased-own", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 ### BEGIN SOLUTION
@@ -175,7 +176,7 @@ net, random = mlp(seed=0, device=device), generator(0)
 optimizer = torch.optim.SGD(net.parameters(), lr=0.3)
 
 # %% [markdown]
-# **Train it (not graded).** Call your function for 10 epochs with batches of 64, and collect what it returns in `losses`. A network that guesses has a loss of $\ln 10 \approx 2.30$.
+# **Your turn** (not graded). Call your function for 10 epochs with batches of 64, and collect what it returns in `losses`. A network that guesses has a loss of $\ln 10 \approx 2.30$.
 
 # %% nbgrader={"grade": false, "grade_id": "first-training-own", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 losses = []
@@ -334,7 +335,7 @@ for ax, (lr, size) in zip(axes, [(0.06, 16), (0.06, 512), (0.6, 16), (0.6, 512)]
           f"true loss moves by {moves.abs().mean():.3f} a step, upwards in {up:.0%} of the steps")
 
 # %% [markdown]
-# **Try it (not graded).** A batch of all `data.n` examples has no noise and measures exactly. Call `two_losses` with it on `started[0]`, with $\eta = 0.6$ and `seed=0`. In what share of the steps does the true loss go up?
+# **Your turn** (not graded). A batch of all `data.n` examples has no noise and measures exactly. Call `two_losses` with it on `started[0]`, with $\eta = 0.6$ and `seed=0`. In what share of the steps does the true loss go up?
 
 # %% nbgrader={"grade": false, "grade_id": "full-batch-own", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 ### BEGIN SOLUTION
@@ -396,7 +397,7 @@ def shares(lr, batch_size):
 print("η = 0.05, B = 8:  {:.0%} have left, {:.0%} are there at the end".format(*shares(0.05, 8)))
 
 # %% [markdown]
-# **Try it (not graded).** Print the shares of your pair.
+# **Your turn** (not graded). Print the shares of your pair.
 
 # %% nbgrader={"grade": false, "grade_id": "your-pair-own", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["raises-exception"]
 ### BEGIN SOLUTION
