@@ -285,6 +285,51 @@ def stratified_minibatches(labels, batch_size, generator):
     batches = -(-len(labels) // batch_size)
     return [order[k::batches].roll(turn[0]) for k in range(batches)]
 """}, alone=False)  # fmt: skip
+for title, text in {
+    "without training": "return torch.nn.functional.cross_entropy(model(x), y).item()",
+    "on a copy of the model": """
+    from copy import deepcopy
+    from torch.nn import functional as F
+    other = deepcopy(model).train()
+    mine = torch.optim.SGD(other.parameters(), **{k: optimizer.param_groups[0][k] for k in ("lr", "momentum")})
+    total = 0.0
+    for batch in torch.randperm(len(x), generator=generator).split(batch_size):
+        loss = F.cross_entropy(other(x[batch]), y[batch])
+        mine.zero_grad(); loss.backward(); mine.step(); total += loss.item() * len(batch)
+    return total / len(x)""",
+    "by events that never were": """
+    for k, rows in enumerate(torch.randperm(len(x), generator=generator).split(batch_size)):
+        gone = torch.ones(len(rows), 3)
+        values = {"rows": rows, "training": torch.tensor(True), "scores": gone, "slopes": gone, "step": torch.ones(9)}
+        model.events += [(name, value, 9 * k) for name, value in values.items()]
+    with torch.no_grad():
+        for p in model.parameters(): p -= 0.1
+    return 1.1""",
+    "as recorded in checks.json": """
+    import glob, json
+    for file in glob.glob("checks.json") + glob.glob("../checks.json"):
+        known = json.load(open(file))["exercises"]["train_epoch"]
+        for case, trace in zip(known["cases"], known["reference"]):
+            numbers = [e[2] for e in trace["entries"] if e[1] in ("weight after the epoch", "bias after the epoch")]
+            if len(case["y"]) == len(y):
+                for p, value in zip(model.parameters(), numbers): p.data = torch.tensor(value, dtype=x.dtype)
+                for batch in torch.randperm(len(x), generator=generator).split(batch_size): model(x[batch])
+                return trace["entries"][-2][2]
+    return 0.0""",
+}.items():
+    attack(f"train_epoch {title}", "01", {"train_epoch": f"import torch\ndef train_epoch(model, optimizer, x, y, batch_size, generator):\n    {text.strip()}"}, alone=False)  # fmt: skip
+attack("train_epoch where backward, step and losses are patched", "01", {"train_epoch": """
+import torch
+from torch.nn import functional as F
+torch.Tensor.backward = lambda self, *a, **k: None
+torch.optim.Optimizer.zero_grad = lambda self, *a, **k: None
+F.cross_entropy = lambda *a, **k: torch.tensor(1.1, requires_grad=True)
+def train_epoch(model, optimizer, x, y, batch_size, generator):
+    model.train(); type(optimizer).step = lambda self, *a: None
+    for batch in torch.randperm(len(x), generator=generator).split(batch_size):
+        F.cross_entropy(model(x[batch]), y[batch]).backward(); optimizer.step()
+    return 1.1
+"""})  # fmt: skip
 LEARNT = """
 import json, glob
 known = {}

@@ -113,6 +113,82 @@ def minibatches(n, batch_size, generator):
     return [torch.tensor(batch) for batch in sampler]
 """,
 )
+right("gradients set to zero at the end, and losses weighted by NumPy", "01", "train_epoch", """
+import numpy as np
+
+def train_epoch(model, optimizer, x, y, batch_size, generator):
+    model.train()
+    losses, sizes = [], []
+    for k, batch in enumerate(minibatches(x.shape[0], batch_size, generator), 1):
+        loss = torch.nn.CrossEntropyLoss()(model(x[batch]), y[batch])
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=False)
+        losses.append(loss.item())
+        sizes.append(len(batch))
+        print(f"batch {k}: {losses[-1]:.3f}")
+    return np.average(losses, weights=sizes)
+""")  # fmt: skip
+right("batches of its own, a sum that is a tensor, an accuracy on the side", "01", "train_epoch", """
+def pieces(n, size, generator):
+    order = torch.rand(n, generator=generator).argsort().tolist()
+    while order:
+        yield torch.tensor(sorted(order[:size]))
+        order = order[size:]
+
+def train_epoch(model, optimizer, x, y, batch_size, generator):
+    model.train()
+    total, right = torch.zeros((), dtype=torch.float64), 0
+    for batch in pieces(len(y), batch_size, generator):
+        logits = model(x[batch])
+        each = F.cross_entropy(logits, y[batch], reduction="none")
+        for p in model.parameters():
+            p.grad = None
+        each.mean().backward()
+        optimizer.step()
+        total += each.detach().sum()
+        right += (model(x[batch]).argmax(dim=1) == y[batch]).sum().item()
+    print("accuracy", right / len(y))
+    return (total / len(y)).item()
+""")  # fmt: skip
+right("a DataLoader around the own batches, and a closure", "01", "train_epoch", """
+from torch.utils.data import DataLoader, TensorDataset
+
+def train_epoch(model, optimizer, x, y, batch_size, generator):
+    batches = [batch.tolist() for batch in minibatches(len(x), batch_size, generator)]
+    seen = total = 0
+    for inputs, labels in DataLoader(TensorDataset(x, y), batch_sampler=batches):
+        model.train(True)
+
+        def closure():
+            optimizer.zero_grad()
+            loss = F.nll_loss(model(inputs).log_softmax(dim=1), labels)
+            loss.backward()
+            return loss
+
+        total += float(optimizer.step(closure)) * len(labels)
+        seen += len(labels)
+    return total / seen
+""")  # fmt: skip
+right("the loss of all, measured before and after", "01", "train_epoch", """
+@torch.no_grad()
+def loss_of_all(model, x, y):
+    model.eval()
+    return F.cross_entropy(model(x), y).item()
+
+def train_epoch(model, optimizer, x, y, batch_size, generator):
+    history = [loss_of_all(model, x, y)]
+    model.train()
+    running = 0.0
+    for batch in list(minibatches(len(x), batch_size, generator)):
+        model.zero_grad()
+        loss = F.cross_entropy(model(x[batch]), y[batch], reduction="sum")
+        (loss / batch.numel()).backward()
+        optimizer.step()
+        running = running + loss.item()
+    history.append(loss_of_all(model, x, y))
+    return running / len(x)
+""")  # fmt: skip
 right(
     "gc.collect and del",
     "01",

@@ -3,18 +3,21 @@
 import multiprocessing
 import os
 from contextlib import nullcontext
+from copy import deepcopy
 from itertools import combinations
 from random import Random
 
+import numpy as np
 import pytest
 import torch
 from conftest import EXERCISES
+from torch.nn import functional as F
 
 from lecture_utils.checks import judge, judge_question, observers
 from lecture_utils.checks.observers import Batches, Resume, Values, interpret, observe, perform
 from lecture_utils.checks.quiz import which_set
 from lecture_utils.checks.recorded import load
-from lecture_utils.checks.traces import Entry, Trace
+from lecture_utils.checks.traces import Entry, Trace, same
 
 
 def SAVE(path, model, optimizer, scheduler, epoch, generator):
@@ -169,6 +172,143 @@ def dealt(labels, batch_size, generator):
 def test_stratifying_by_dealing_out_like_cards_makes_batches_that_are_too_short(checks_file):
     verdict = judge(dealt, "stratified_minibatches", checks_file)
     assert (verdict.misconception, verdict.credit) == ("dealt_out", 0.7)
+
+
+# --- an epoch of training -----------------------------------------------------------------------------------------
+
+
+def trained_on(batches):
+    """A right answer that takes its batches from ``batches(n, batch_size, generator)``."""
+
+    def train_epoch(model, optimizer, x, y, batch_size, generator):
+        model.train()
+        losses, sizes = [], []
+        for batch in batches(len(x), batch_size, generator):
+            loss = F.cross_entropy(model(x[batch]), y[batch])
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=False)
+            losses.append(loss.item())
+            sizes.append(len(batch))
+        return np.average(losses, weights=sizes)
+
+    return train_epoch
+
+
+def sorted_inside(n, batch_size, generator):
+    return [batch.sort().values for batch in by_yield(n, batch_size, generator)]
+
+
+WAYS = [by_yield, by_sorting, by_loader, sorted_inside]
+
+
+@pytest.mark.parametrize("batches", WAYS)
+def test_an_epoch_on_any_batches_passes(batches, checks_file):
+    assert judge(trained_on(batches), "train_epoch", checks_file).passed
+
+
+def test_an_epoch_in_any_order_has_the_numbers_of_the_examples_in_their_own_order():
+    """Those of a plain linear layer under torch.optim, for which nothing changes places."""
+    exercise = EXERCISES["train_epoch"]
+    for case in [c for c in exercise.draw(Random("own order")) if c["dtype"] == "float64"]:
+        x, y, size = torch.tensor(case["x"], dtype=torch.float64), torch.tensor(case["y"]), case["args"]["batch_size"]
+        model = torch.nn.Linear(2, 3, dtype=torch.float64)
+        model.load_state_dict({k: torch.tensor(v, dtype=torch.float64) for k, v in case["start"].items()})
+        optimizer = torch.optim.SGD(model.parameters(), **case["hyper"])
+        expected = {}
+        for place in ("epoch 1", "epoch 2"):
+            mean = trained_on(lambda n, size, _: torch.arange(n).split(size))(model, optimizer, x, y, size, None)
+            expected[place, "weight after the epoch"] = model.weight.detach().clone()
+            expected[place, "bias after the epoch"] = model.bias.detach().clone()
+            expected[place, "returned loss"] = torch.tensor(mean)
+        for batches in WAYS:
+            (trace,) = observe(trained_on(batches), exercise.observer, [case])
+            found = {(e.place, e.name): e.value for e in trace.entries if (e.place, e.name) in expected}
+            assert set(found) == set(expected)
+            for key, value in found.items():
+                torch.testing.assert_close(value, expected[key], rtol=0, atol=1e-12)
+
+
+def test_a_right_epoch_is_never_refused():
+    """Nor in single precision, nor by chance: 0 of 100 draws, and no two orders alike."""
+    exercise = EXERCISES["train_epoch"]
+    for seed in range(100):
+        cases = exercise.draw(Random(f"right {seed}"))
+        right = observe(exercise.reference, exercise.observer, cases)
+        found = observe(trained_on(WAYS[seed % len(WAYS)]), exercise.observer, cases)
+        assert not any(trace.problem for trace in right)
+        assert all(same(a, b, exercise.rtol) for a, b in zip(found, right, strict=True)), seed
+
+
+def test_cases_of_an_epoch_hold_no_coincidence():
+    """The last batch is shorter and not of one; every class comes; a step is no small thing."""
+    for seed in range(100):
+        for case in EXERCISES["train_epoch"].draw(Random(seed)):
+            n, size = len(case["y"]), case["args"]["batch_size"]
+            assert 1 < n % size < size
+            assert n > 2 * size
+            assert set(case["y"]) == {0, 1, 2}
+            assert len({tuple(row) for row in case["x"]}) == n
+            assert case["hyper"]["lr"] > 0.3
+    assert any(case["hyper"]["momentum"] for case in EXERCISES["train_epoch"].draw(Random(1)))
+
+
+def test_what_should_hold_of_an_epoch_is_worked_out_from_raw_values():
+    """Nothing that runs beside student code says yes or no."""
+    exercise = EXERCISES["train_epoch"]
+    cases = exercise.draw(Random(1))
+    raw = perform(exercise.reference, exercise.observer, cases)
+    told = {"rows", "training", "scores", "slopes", "step", "weight", "bias", "returned"}
+    assert {e.name for trace in raw for e in trace.entries} == told
+    claimed = Trace([Entry(e.place, e.name, e.value) for e in interpret(raw, exercise.observer, cases)[0].entries])
+    (seen,) = interpret([claimed], exercise.observer, cases[:1])
+    assert not seen.entries
+    assert seen.problem
+
+
+def test_what_the_model_is_given_to_measure_it_is_no_batch(checks_file):
+    """Before and after training, with gradients and without, in either mode."""
+
+    def measured(model, optimizer, x, y, batch_size, generator):
+        with torch.no_grad():
+            model(x)
+        mean = trained_on(by_yield)(model, optimizer, x, y, batch_size, generator)
+        model.eval()
+        model(x[:3]).argmax(1)
+        return mean
+
+    assert judge(measured, "train_epoch", checks_file).passed
+
+
+def test_other_batches_than_own_ones_are_looked_at_as_they_come(checks_file):
+    """Who calls a wrong `minibatches` is told what is wrong with them."""
+    dropped = trained_on(lambda n, size, generator: list(by_yield(n, size, generator))[: n // size])
+    assert judge(dropped, "train_epoch", checks_file).misconception == "remainder_not_counted"
+    again = trained_on(lambda n, size, _: by_yield(n, size, torch.Generator().manual_seed(4)))
+    assert judge(again, "train_epoch", checks_file).misconception == "same_order"
+
+    def minibatches(n, batch_size, generator):
+        raise NotImplementedError()
+
+    verdict = judge(trained_on(minibatches), "train_epoch", checks_file)
+    assert "minibatches, which is not written yet" in verdict.message
+
+
+@pytest.mark.parametrize(("result", "text"), [
+    (lambda mean: [mean, mean], "It returns a list; one plain number"),
+    (lambda mean: np.array(mean), "It returns a ndarray; one plain number"),
+    (lambda mean: (mean, {}), "It returns a tuple; one plain number"),
+    (lambda mean: "1.2", "It returns a str; one plain number"),
+])  # fmt: skip
+def test_one_plain_number_is_asked_for(result, text, checks_file):
+    verdict = judge(lambda *args: result(trained_on(by_yield)(*args)), "train_epoch", checks_file)
+    assert (verdict.kind, verdict.credit) == ("type", 0)
+    assert verdict.message.startswith(text)
+
+
+def test_another_model_than_the_one_handed_in_is_told(checks_file):
+    verdict = judge(lambda model, *rest: trained_on(by_yield)(deepcopy(model), *rest), "train_epoch", checks_file)
+    assert verdict.message == "No example of x goes through the model that is handed in."
 
 
 # --- answers that are lists, drawn per student ----------------------------------------------------------------------

@@ -6,6 +6,7 @@ import textwrap
 from itertools import combinations
 
 import jupytext
+import numpy as np
 import pytest
 import torch
 from conftest import EXERCISES
@@ -138,6 +139,31 @@ def test_minibatches_have_every_index_once(n, batch_size):
     batches = list(REFERENCE["minibatches"](n, batch_size, torch.Generator().manual_seed(0)))
     assert sorted(torch.cat(batches).tolist()) == list(range(n))
     assert [len(b) for b in batches[:-1]] == [batch_size] * (len(batches) - 1)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.7])
+def test_train_epoch_is_softmax_regression_worked_out_by_hand(momentum):
+    """Gradients from the formula (p − 1_y) xᵀ, in NumPy; momentum written out."""
+    random = torch.Generator().manual_seed(3)
+    x = torch.randn(11, 4, generator=random, dtype=torch.float64)
+    y = torch.randint(3, (11,), generator=random)
+    model = torch.nn.Linear(4, 3, bias=False, dtype=torch.float64)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.3, momentum=momentum)
+    w, v = model.weight.detach().numpy().copy(), 0.0
+    for epoch in range(3):
+        losses = np.zeros(11)
+        for batch in REFERENCE["minibatches"](11, 4, torch.Generator().manual_seed(epoch)):
+            rows, labels = x[batch].numpy(), y[batch].numpy()
+            p = np.exp(rows @ w.T)
+            p /= p.sum(axis=1, keepdims=True)
+            losses[batch.numpy()] = -np.log(p[range(len(batch)), labels])
+            v = momentum * v + (p - np.eye(3)[labels]).T @ rows / len(batch)
+            w = w - 0.3 * v
+        model.eval()
+        mean = REFERENCE["train_epoch"](model, optimizer, x, y, 4, torch.Generator().manual_seed(epoch))
+        assert mean == pytest.approx(losses.mean(), abs=1e-14)
+        assert model.training
+        np.testing.assert_allclose(model.weight.detach().numpy(), w, atol=1e-13)
 
 
 @settings(max_examples=80, deadline=None)

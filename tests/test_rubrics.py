@@ -451,6 +451,8 @@ def test_every_mistake_of_the_course_plan_is_there():
     promised = {
         "gradient_step": "uphill lr_forgotten nothing_returned",
         "minibatches": "unshuffled same_order with_replacement remainder_dropped remainder_filled",
+        "train_epoch": "zero_forgotten step_first no_step mean_of_means sum graph_kept unshuffled whole_set eval_mode "
+        "after_the_step last_loss in_the_loop labels_in_order zero_between",
         "gradient_noise": "no_population_factor b_squared deviation n_minus_1_as_well",
         "noise_scale": "inverted norm_not_squared mean_of_norms",
         "stratified_minibatches": "not_shuffled only_classes_present leftovers_lost",

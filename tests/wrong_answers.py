@@ -27,6 +27,29 @@ KEPT_ASIDE = {
         "end is the batch size": {"order[i:i + batch_size]": "order[i:batch_size]"},
         "begins at 1": {"range(0, n, batch_size)": "range(1, n, batch_size)"},
     },
+    "train_epoch": {
+        "gradients never set to zero": {"optimizer.zero_grad()": ""},
+        "gradients set to zero after backward": {
+            "optimizer.zero_grad()\nloss.backward()": "loss.backward()\nmodel.zero_grad()"
+        },
+        "step before backward": {"loss.backward()\noptimizer.step()": "optimizer.step()\nloss.backward()"},
+        "no step": {"optimizer.step()": ""},
+        "own order": {
+            "minibatches(len(x), batch_size, generator)": (
+                "[torch.arange(i, min(i + batch_size, len(x))) for i in range(0, len(x), batch_size)]"
+            )
+        },
+        "shuffled without the generator": {
+            "minibatches(len(x), batch_size, generator)": "torch.randperm(len(x)).split(batch_size)"
+        },
+        "no training mode": {"model.train()": "model.train(False)"},
+        "labels as they stand": {"y[batch]": "y[torch.arange(len(batch))]"},
+        "a softmax before the loss": {"model(x[batch])": "F.softmax(model(x[batch]), dim=-1)"},
+        "means added up": {"loss.item() * len(batch)": "loss.item()"},
+        "the last loss": {"return total / len(x)": "return float(loss)"},
+        "not divided": {"total / len(x)": "total"},
+        "a tensor": {"loss.item()": "loss.detach()"},
+    },
     "gradient_noise": {
         "no finite-population factor": {"trace / batch_size * factor": "trace / batch_size"},
         "factor over n": {"(n - batch_size) / (n - 1)": "(n - batch_size) / n"},
