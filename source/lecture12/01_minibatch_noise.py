@@ -728,8 +728,8 @@ def epochs_to(target, losses):
     return torch.where(after > 0, when, torch.inf)[..., 0]
 
 
-rates = {8: [0.25, 0.35, 0.5, 0.7], 32: [0.35, 0.5, 0.7, 1.0], 128: [0.7, 1.0, 1.4],
-         512: [0.7, 1.0, 1.4], data.n: [0.7, 1.0, 1.4]}
+rates = {8: [0.25, 0.35, 0.5], 32: [0.5, 0.7, 1.0], 128: [0.7, 1.0, 1.4], 512: [0.7, 1.0, 1.4],
+         data.n: [0.7, 1.0, 1.4]}
 needed = {}
 for size, lrs in rates.items():
     result = sweep("sgd", lrs=lrs, seeds=range(10), data=data, epochs=5 + size // 35,
