@@ -87,7 +87,7 @@ check(minibatches)
 # %% [markdown]
 # The next cell makes the network of this course, not trained yet, and a function for the gradient of a batch.
 
-# %% tags=["demo"]
+# %%
 model = mlp(seed=0, device=device)
 
 
@@ -170,7 +170,7 @@ check(train_epoch)
 # %% [markdown]
 # A new network, its optimizer, and the random numbers for the batches:
 
-# %% tags=["demo"]
+# %%
 net, random = mlp(seed=0, device=device), generator(0)
 optimizer = torch.optim.SGD(net.parameters(), lr=0.3)
 
@@ -248,6 +248,8 @@ check(gradient_noise)
 # %% tags=["demo"]
 grads = per_example_gradients(model, data.x, data.y)
 print(f"{grads.shape[0]} gradients of {grads.shape[1]} weights each")
+
+# %% tags=["demo"]
 if passed("minibatches", "gradient_noise"):
     sizes, random = [1, 4, 16, 64, 256, 1024, 1400], generator(1)
     measured = torch.zeros(60, len(sizes))  # 60 batches of each size
@@ -361,7 +363,7 @@ print(f"upwards in {(true.diff() > 0).double().mean():.0%} of the steps")
 #
 # Each gradient gets the noise of a minibatch. Suppose that the gradients of single examples scatter with variance 64 in each direction, and that there are very many of them. Then, by section 1.3, the mean of $B$ has the variance $64/B$.
 
-# %% tags=["demo"]
+# %%
 def noisy_descent(landscape, start, lr, batch_size, steps):
     """The paths (steps + 1, 200, 2) of 200 runs of gradient descent with minibatch noise."""
     random, w = generator(0), torch.tensor(start, dtype=torch.float64).repeat(200, 1)
@@ -386,7 +388,7 @@ for name, path in clouds.items():
 # %% [markdown]
 # **Predict.** Name another pair $(\eta, B)$ with which about as many runs leave as with $\eta = 0.05$, $B = 8$. All walks are equally long: $\eta \cdot \text{steps} = 50$.
 
-# %% tags=["demo"]
+# %%
 def shares(lr, batch_size):
     """The share of runs that reach the left well, and the share that is there at the end."""
     x = noisy_descent(TWO_WELLS, (0.96, 0.0), lr, batch_size, round(50 / lr))[..., 0]
