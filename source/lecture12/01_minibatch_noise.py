@@ -446,7 +446,7 @@ for name, path in {"without noise": still, "with noise": moved}.items():
 # %% [markdown]
 # A trace of noise is enough: all runs leave. Without it, gradient descent stops on the ridge.
 #
-# > Lecture notes ▸ caveat: noisier gradients are said to help "to escape local minima". They do where the noise is strong compared with the barrier, and then they leave good minima, too. There is theory on *saddle points* ([Jin et al. 2017](https://arxiv.org/abs/1703.00887), with added noise), and there are experiments on *sharp* minima ([Keskar et al. 2017](https://arxiv.org/abs/1609.04836)). Real noise differs between directions, and fades when all examples are fitted (section 1.9).
+# > Lecture notes ▸ caveat: noisier gradients are said to help "to escape local minima". They do where the noise is strong compared with the barrier, and then they leave good minima, too. There is theory on *saddle points* ([Jin et al. 2017](https://arxiv.org/abs/1703.00887), with added noise), and there are experiments on *sharp* minima ([Keskar et al. 2017](https://arxiv.org/abs/1609.04836)). Real noise differs between directions, and fades when all examples are fitted (see *Deeper*).
 
 # %% [markdown]
 # ## 1.6  How large should a batch be
@@ -536,7 +536,7 @@ if passed("noise_scale"):
 # %% [markdown]
 # <details><summary><b>Read the figure</b></summary>
 #
-# (Mean and range of five seeds, $\eta = 0.1$, $B = 64$.) It grows, from 70 examples to 410: the signal shrinks faster than the noise. Another rate gives another curve. How many updates a larger batch saves is counted in section 1.10.
+# (Mean and range of five seeds, $\eta = 0.1$, $B = 64$.) It grows, from 70 examples to 410: the signal shrinks faster than the noise. Another rate gives another curve. How many updates a larger batch saves is counted under *Deeper*.
 #
 # </details>
 #
