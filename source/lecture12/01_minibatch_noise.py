@@ -88,7 +88,7 @@ check(minibatches)
 # %% [markdown]
 # The next cell makes the network of this course, not trained yet, and a function for the gradient of a batch.
 
-# %% tags=["demo"]
+# %%
 model = mlp(seed=0, device=device)
 
 
@@ -171,7 +171,7 @@ check(train_epoch)
 # %% [markdown]
 # A new network, its optimizer, and the random numbers for the batches:
 
-# %% tags=["demo"]
+# %%
 net, random = mlp(seed=0, device=device), generator(0)
 optimizer = torch.optim.SGD(net.parameters(), lr=0.3)
 
@@ -249,6 +249,8 @@ check(gradient_noise)
 # %% tags=["demo"]
 grads = per_example_gradients(model, data.x, data.y)
 print(f"{grads.shape[0]} gradients of {grads.shape[1]} weights each")
+
+# %% tags=["demo"]
 if passed("minibatches", "gradient_noise"):
     sizes, random = [1, 4, 16, 64, 256, 1024, 1400], generator(1)
     measured = torch.zeros(60, len(sizes))  # 60 batches of each size
@@ -362,7 +364,7 @@ print(f"upwards in {(true.diff() > 0).double().mean():.0%} of the steps")
 #
 # Each gradient gets the noise of a minibatch. Suppose that the gradients of single examples scatter with variance 64 in each direction, and that there are very many of them. Then, by section 1.3, the mean of $B$ has the variance $64/B$.
 
-# %% tags=["demo"]
+# %%
 def noisy_descent(landscape, start, lr, batch_size, steps):
     """The paths (steps + 1, 200, 2) of 200 runs of gradient descent with minibatch noise."""
     random, w = generator(0), torch.tensor(start, dtype=torch.float64).repeat(200, 1)
@@ -387,7 +389,7 @@ for name, path in clouds.items():
 # %% [markdown]
 # **Predict.** Name another pair $(\eta, B)$ with which about as many runs leave as with $\eta = 0.05$, $B = 8$. All walks are equally long: $\eta \cdot \text{steps} = 50$.
 
-# %% tags=["demo"]
+# %%
 def shares(lr, batch_size):
     """The share of runs that reach the left well, and the share that is there at the end."""
     x = noisy_descent(TWO_WELLS, (0.96, 0.0), lr, batch_size, round(50 / lr))[..., 0]
@@ -445,7 +447,7 @@ for name, path in {"without noise": still, "with noise": moved}.items():
 # %% [markdown]
 # A trace of noise is enough: all runs leave. Without it, gradient descent stops on the ridge.
 #
-# > Lecture notes ▸ caveat: noisier gradients are said to help "to escape local minima". They do where the noise is strong compared with the barrier, and then they leave good minima, too. There is theory on *saddle points* ([Jin et al. 2017](https://arxiv.org/abs/1703.00887), with added noise), and there are experiments on *sharp* minima ([Keskar et al. 2017](https://arxiv.org/abs/1609.04836)). Real noise differs between directions, and fades when all examples are fitted (section 1.9).
+# > Lecture notes ▸ caveat: noisier gradients are said to help "to escape local minima". They do where the noise is strong compared with the barrier, and then they leave good minima, too. There is theory on *saddle points* ([Jin et al. 2017](https://arxiv.org/abs/1703.00887), with added noise), and there are experiments on *sharp* minima ([Keskar et al. 2017](https://arxiv.org/abs/1609.04836)). Real noise differs between directions, and fades when all examples are fitted (see *Deeper*).
 
 # %% [markdown]
 # ## 1.6  How large should a batch be
@@ -535,7 +537,7 @@ if passed("noise_scale"):
 # %% [markdown]
 # <details><summary><b>Read the figure</b></summary>
 #
-# (Mean and range of five seeds, $\eta = 0.1$, $B = 64$.) It grows, from 70 examples to 410: the signal shrinks faster than the noise. Another rate gives another curve. How many updates a larger batch saves is counted in section 1.10.
+# (Mean and range of five seeds, $\eta = 0.1$, $B = 64$.) It grows, from 70 examples to 410: the signal shrinks faster than the noise. Another rate gives another curve. How many updates a larger batch saves is counted under *Deeper*.
 #
 # </details>
 #
@@ -729,8 +731,8 @@ def epochs_to(target, losses):
     return torch.where(after > 0, when, torch.inf)[..., 0]
 
 
-rates = {8: [0.25, 0.35, 0.5, 0.7], 32: [0.35, 0.5, 0.7, 1.0], 128: [0.7, 1.0, 1.4],
-         512: [0.7, 1.0, 1.4], data.n: [0.7, 1.0, 1.4]}
+rates = {8: [0.25, 0.35, 0.5], 32: [0.5, 0.7, 1.0], 128: [0.7, 1.0, 1.4], 512: [0.7, 1.0, 1.4],
+         data.n: [0.7, 1.0, 1.4]}
 needed = {}
 for size, lrs in rates.items():
     result = sweep("sgd", lrs=lrs, seeds=range(10), data=data, epochs=5 + size // 35,
