@@ -227,6 +227,10 @@ def dress(ax: Axes, *, x: str = "", y: str = "", log: str = "", notes: Mapping[s
     """
     labels = {f"{name}label": text for name, text in {"x": x, "y": y}.items() if text}
     ax.set(**labels, **{f"{name}scale": "log" for name in log}, **settings)
+    if (place := ax.get_subplotspec()) and _is_shared(ax.get_shared_x_axes(), ax) and not place.is_last_row():
+        ax.set_xlabel("")
+    if place and _is_shared(ax.get_shared_y_axes(), ax) and not place.is_first_col():
+        ax.set_ylabel("")
     for axis, ticks in ((ax.xaxis, xticks), (ax.yaxis, yticks)):
         if ticks is not None:
             ticks = ticks if isinstance(ticks, Mapping) else {value: f"{value:g}" for value in ticks}
@@ -247,6 +251,11 @@ def dress(ax: Axes, *, x: str = "", y: str = "", log: str = "", notes: Mapping[s
     else:
         label_lines(ax)
     return ax
+
+
+def _is_shared(axes: Any, ax: Axes) -> bool:
+    """Whether another panel has the same scale: then a label at the edge is enough for both."""
+    return len(axes.get_siblings(ax)) > 1
 
 
 def _plain_ticks(axis: Any) -> None:

@@ -111,6 +111,16 @@ def test_a_histogram_adds_up_to_one_and_panels_hold_pictures(monkeypatch):
     assert [ax.get_title() for ax in plt.gcf().axes] == ["3", "9"]
 
 
+def test_panels_with_one_scale_are_labelled_at_the_edge(monkeypatch):
+    monkeypatch.setattr(figures, "texts", lambda: {"four": "Four panels."})
+    for share, inner in {"xy": "", "": "x"}.items():
+        axes = figures.panels(2, 2, figure="four", share=share)
+        for ax in axes:
+            figures.curve([1, 2], [3, 4], ax=ax, x="x", y="y")
+        assert [ax.get_xlabel() for ax in axes] == [inner, inner, "x", "x"]
+        assert [ax.get_ylabel() for ax in axes] == ["y", "" if share else "y"] * 2
+
+
 def test_each_colour_is_seen_on_white():
     for look in [*figures.METHODS.values(), *figures.CYCLE]:
         assert 1.05 / (luminance(look["color"]) + 0.05) >= 3, look
