@@ -21,7 +21,7 @@ from markupsafe import escape
 from nbclient import NotebookClient
 from torch.optim import lr_scheduler
 
-from lecture_utils.checks import CheckFailed, check_answer, judge_question, quiz
+from lecture_utils.checks import CheckFailed, ask, check_answer, judge_question, quiz
 from lecture_utils.checks.recorded import load as load_checks
 from lecture_utils.checks.traces import Problem
 from lecture_utils.environment import CourseError
@@ -29,6 +29,9 @@ from lecture_utils.instructor.authoring import build, paper, practice, questions
 from lecture_utils.instructor.authoring.course import Course
 from lecture_utils.instructor.authoring.record import load_rubrics
 from lecture_utils.instructor.authoring.sealed import seal
+from lecture_utils.instructor.grading import score
+from lecture_utils.instructor.reporting import feedback
+from lecture_utils.instructor.reporting.results import Marked, Submission
 
 NAME = "08_midterm_practice"
 COURSE = Course()
@@ -64,7 +67,7 @@ def test_forty_questions_of_five_kinds_over_seven_notebooks():
 
 
 def test_true_and_false_and_all_letters_are_used():
-    answers = [q.answer(0) for q in QUESTIONS.values() if q.kind in ("true_false", "choice")]
+    answers = [q.answer(w) for q, w in SETS if q.kind in ("true_false", "choice")]
     assert all(answers.count(a) >= 2 for a in (True, False, *"ABCD"))
     assert 0.3 < answers.count(True) / (answers.count(True) + answers.count(False)) < 0.7
 
@@ -74,7 +77,7 @@ def test_every_answer_is_explained_and_every_option_differs(question, which):
     for answer, (_, because) in question.answers(which).items():
         assert len(because.split()) >= 4, answer
         assert "{" not in because, because
-    texts = [questions.fill(o["text"], question.numbers[which]) for o in question.options or question.properties]
+    texts = [questions.fill(o["text"], question.numbers[which]) for o in question.lettered(which).values()]
     assert len(set(texts)) == len(texts)
     assert "{=" not in question.shown(which)
     minimum = {"true_false": 2, "choice": 4, "code": 4, "matching": 16, "derivation": 1}
@@ -83,9 +86,25 @@ def test_every_answer_is_explained_and_every_option_differs(question, which):
 
 @pytest.mark.parametrize("question", [q for q in QUESTIONS.values() if q.kind == "matching"], ids=lambda q: q.id)
 def test_each_letter_of_a_matching_question_is_used_at_most_once(question):
-    letters = [item["right"] for item in question.items]
-    assert len(set(letters)) == len(letters) >= 4
-    assert set(letters) <= set(ascii_uppercase[: len(question.properties)])
+    for which in range(len(question.numbers)):
+        letters = [*question.answer(which).values()]
+        assert len(set(letters)) == len(letters) >= 4
+        assert set(letters) <= set(ascii_uppercase[: len(question.properties)])
+        assert letters != sorted(letters)
+
+
+@pytest.mark.parametrize("question", [q for q in QUESTIONS.values() if q.options or q.items], ids=lambda q: q.id)
+def test_letters_stand_in_an_order_of_each_students_own(question):
+    """At least eight sets; each letter is right equally often, and no explanation knows a letter."""
+    sets = range(len(question.numbers))
+    assert len(sets) >= 8
+    assert len({question.shown(which) for which in sets}) == len(sets)
+    for name in [item["name"] for item in question.items] or [None]:
+        right = [question.answer(which) if name is None else question.answer(which)[name] for which in sets]
+        letters = ascii_uppercase[: len(question.options or question.properties)]
+        assert Counter(right) == dict.fromkeys(letters, len(sets) // len(letters))
+    for because in (because for which in sets for _, because in question.answers(which).values()):
+        assert not re.search(r"^[A-G] (describes|is|has|comes)\b|\b([Oo]ption|[Ll]etter|[Aa]nswer) [A-G]\b", because)
 
 
 def test_code_prints_the_answer_in_another_process():
@@ -106,8 +125,8 @@ def test_code_prints_the_answer_in_another_process():
 
 def option(question, which, text):
     """The letter of the option with this text."""
-    texts = [questions.fill(o["text"], question.numbers[which]) for o in question.options]
-    return ascii_uppercase[texts.index(text)]
+    texts = {questions.fill(o["text"], question.numbers[which]): k for k, o in question.lettered(which).items()}
+    return texts[text]
 
 
 def noise_left(T, N, B):
@@ -184,7 +203,7 @@ def test_rmsprop_call_is_the_lectures_rule():
         r = 0.9 * r + 0.1 * g * g
         w -= 0.01 * g / (math.sqrt(r) + 1e-8)
     right = []
-    for letter, o in zip("ABCD", QUESTIONS["rmsprop_call"].options, strict=True):
+    for letter, o in QUESTIONS["rmsprop_call"].lettered(0).items():
         params = [torch.zeros(())]
         optimizer = eval(o["text"].strip("`"), {"torch": torch, "params": params})
         for g in grads:
@@ -279,7 +298,7 @@ def test_schedulers_have_the_properties_they_are_matched_with():
     assert (cosine[0], cosine[6], cosine[12]) == (0.8, 0.0, 0.8)
     words = {"ReduceLROnPlateau": "told a loss", "StepLR": "stairs", "ConstantLR": "returns to the full"}
     words |= {"CosineAnnealingLR": "rises again", "LambdaLR": "function of yours"}
-    texts = dict(zip(ascii_uppercase, (p["text"] for p in QUESTIONS["which_scheduler"].properties), strict=False))
+    texts = {letter: p["text"] for letter, p in QUESTIONS["which_scheduler"].lettered(0).items()}
     assert all(words[name] in texts[letter] for name, letter in right.items())
 
 
@@ -302,7 +321,7 @@ def test_forms_of_momentum_walk_as_they_are_matched():
     for g in grads:
         p.grad = torch.tensor([g], dtype=torch.float64)
         optimizer.step()
-    text = {i["name"]: question.properties[ascii_uppercase.index(i["right"])]["text"] for i in question.items}
+    text = {name: question.lettered(0)[letter]["text"] for name, letter in question.answer(0).items()}
     for name, rate in {"lecture": lr, "Keras": lr, "PyTorch": lr, "average": lr / (1 - alpha)}.items():
         assert walk(text[name], rate) == pytest.approx(p.item()), name
     assert "$w + v$" in text["Keras"]
@@ -324,7 +343,7 @@ def adam(grads, root=True, eps=1e-8, corrected=True, t_stays=False):
 
 def test_changes_of_adam_do_what_they_are_matched_with():
     question = QUESTIONS["what_breaks"]
-    texts = {i["name"]: question.properties[ascii_uppercase.index(i["right"])]["text"] for i in question.items}
+    texts = {name: question.lettered(0)[letter]["text"] for name, letter in question.answer(0).items()}
     assert adam([2.0], corrected=False)[0] == pytest.approx(3.16, abs=0.01)
     assert adam([2.0] * 20000, t_stays=True)[-1] == pytest.approx(0.316, abs=0.001)
     assert adam([2000.0], root=False)[0] == pytest.approx(adam([2.0], root=False)[0] / 1000)
@@ -510,7 +529,7 @@ def test_an_exam_counts_answers_for_the_own_id_only(student):
 
 
 def test_numbers_depend_on_the_student_and_the_question_only():
-    drawn = [q for q in QUESTIONS.values() if q.drawn]
+    drawn = [q for q in QUESTIONS.values() if len(q.numbers) > 1]
     assert len(drawn) >= 14
     for question in drawn:
         assert {question.numbers_of(f"student{i}") for i in range(60)} == set(range(len(question.numbers)))
@@ -575,9 +594,8 @@ def leaks(folder):
         if question.items:
             found |= {v for k, v in question.answer(which).items() if f'"{k}": "{v}"' in plain}
         elif question.kind != "derivation":
-            found |= (
-                {question.id} if f"{question.id} = {question.answer(which)!r}".replace("'", '"') in plain else set()
-            )
+            given = practice._answer_source(question, question.answer(which)).partition("  #")[0]
+            found |= {question.id} if given in plain else set()
     return found
 
 
@@ -588,7 +606,7 @@ def test_exam_holds_no_answer_explanation_or_hash(exam):
     assert set(entries) == set(QUESTIONS)
     assert {key for e in entries.values() for key in e.data} <= {"notebook", "points", "observer", "cases", "question"}
     assert {key for e in entries.values() for key in e.question} <= {
-        "id", "number", "kind", "section", "form", "texts",
+        "id", "number", "kind", "section", "form", "texts", "pictures",
     }  # fmt: skip
     assert (
         "study guide" not in (exam / f"{NAME}.ipynb").read_text(encoding="utf-8").lower().split("what to remember")[0]
@@ -609,9 +627,11 @@ def run(notebook, folder):
     NotebookClient(notebook, timeout=120, allow_errors=True, resources={"metadata": {"path": str(folder)}}).execute()
     shown = {}
     for cell in notebook.cells:
-        if cell.cell_type == "code" and cell.metadata.get("nbgrader", {}).get("grade"):
+        name = cell.metadata.get("nbgrader", {}).get("grade_id") or cell.source.partition(" = ask(")[0]
+        if cell.cell_type == "code" and name in QUESTIONS:  # the cell that asks, and the check
             text = "".join(o.get("data", {}).get("text/plain", "") for o in cell.outputs)
-            shown[cell.metadata.nbgrader.grade_id] = (text, [o.ename for o in cell.outputs if o.output_type == "error"])
+            before, errors = shown.get(name, ("", []))
+            shown[name] = (before + text, errors + [o.ename for o in cell.outputs if o.output_type == "error"])
     return shown, "".join(
         o.get("data", {}).get("text/plain", "") for c in notebook.cells[-3:] for o in c.get("outputs", [])
     )
@@ -661,6 +681,57 @@ def test_exam_checks_the_form(exam, monkeypatch, capsys, name, value, student, s
     assert said in capsys.readouterr().out
 
 
+# --- grading -----------------------------------------------------------------------------------------------------------
+
+
+def answered(**answers):
+    """The released notebook of anna's with these answer cells."""
+    notebook = nbformat.from_dict(json.loads(json.dumps(COURSE.released[NAME])))
+    for cell in notebook.cells:
+        cell.source = cell.source.replace('student = "your id"', 'student = "Anna"')
+        name = cell.source.partition(" = ask(")[0]
+        cell.source = answers.get(name, cell.source)
+    return notebook
+
+
+def test_the_answer_to_a_question_is_found_whatever_its_cell_looks_like():
+    texts = {
+        "noise_left": 'noise_left = "B"',
+        "single_example": "x = 1\nsingle_example = ask('single_example', student, x)",
+    }
+    notebook = answered(**texts)
+    checks = {c.metadata.nbgrader.grade_id: c for c in notebook.cells if c.metadata.get("nbgrader", {}).get("locked")}
+    for name, text in texts.items():
+        assert score._answer(notebook, checks[name]) == text
+    assert score._answer(notebook, checks["shaking_curve"]) == practice._answer_source(QUESTIONS["shaking_curve"])
+    assert score._answer(notebook, checks["rate_for_floor"]).startswith("def rate_for_floor(")
+
+
+def test_feedback_shows_question_answer_and_verdict_in_the_order_of_the_questions():
+    question = QUESTIONS["noise_left"]
+    text = 'noise_left = ask("noise_left", student, "B")'
+    results = [Marked(NAME, q.id, 0, q.points, "different", card=f"<p>card of {q.id}</p>") for q in QUESTIONS.values()]
+    notebook = answered(noise_left=text)
+    for cell in notebook.cells:
+        if cell.source == text:
+            cell.outputs = [nbformat.v4.new_output("display_data", {"text/plain": "what ask displays"})]
+    page = feedback.notebook_page(COURSE, Submission("anna", tuple(results)), NAME, notebook)
+    parts = re.split('<section id="', page)[1:]
+    assert [part.partition('"')[0] for part in parts] == [*QUESTIONS]
+    part = next(part for part in parts if part.startswith("noise_left"))
+    assert f"Question {question.label} " in part
+    assert f"{question.label} · Multiple choice · 1 point" in part
+    assert (
+        part.index("drawn <em>without</em> replacement")
+        < part.index("noise_left = ask(")
+        < part.index("card of noise_left")
+    )
+    right = question.lettered(question.numbers_of("anna"))[question.answer(question.numbers_of("anna"))]
+    assert questions.fill(right["text"], question.numbers[question.numbers_of("anna")]) in part
+    assert "what ask displays" not in part
+    assert "<pre>shaking_curve" not in page  # what was not answered is not shown as if it were
+
+
 # --- notebook, paper, guide ------------------------------------------------------------------------------------------
 
 
@@ -672,7 +743,7 @@ def test_generated_cells_come_and_go():
     plain = build.as_source(source())
     notebook = source()
     practice.expand(COURSE, notebook)
-    assert len(notebook.cells) > len(source().cells) + 3 * len(QUESTIONS)
+    assert len(notebook.cells) >= len(source().cells) + 3 * len(QUESTIONS)
     practice.collapse(notebook)
     assert build.as_source(notebook) == plain
 
@@ -719,9 +790,12 @@ def test_study_guide_names_every_question_and_appendix_every_correction():
     }
     without = {q.number for q in QUESTIONS.values()} - numbers
     assert len(without) <= 2, without
-    corrected = "\n".join(c.source for c in practice._corrected_cells(COURSE, ""))
+    (table,) = practice._corrected_cells(COURSE, "")
     lines = sum(f.read_text(encoding="utf-8").count("# > Lecture notes ▸") for f in COURSE.sources)
-    assert corrected.count("\n- ") + 1 == lines >= 22
+    rows = table.source.splitlines()[2:]
+    assert len(rows) == lines >= 22
+    assert all(len(re.findall(r"(?<!\\)\|", row)) == 4 for row in rows)
+    assert {row.split("|")[2].strip() for row in rows} <= set(practice.LABELS)
 
 
 @pytest.fixture(scope="module")
@@ -746,7 +820,7 @@ def test_paper_asks_everything_and_answers_nothing(pages):
 @pytest.mark.parametrize("page", ["midterm.html", "midterm_key.html"])
 def test_paper_needs_no_internet_and_shows_formulas_as_mathml(pages, page):
     text = pages[page]
-    assert not re.search(r"<script|<link|src=|https?://(?!www\.w3\.org)", text)
+    assert not re.search(r'<script|<link|src=(?!"data:image/svg)|https?://(?!www\.w3\.org)', text)
     assert text.count("<math") > 40
     assert "$" not in text
     assert "@@" not in text
@@ -809,9 +883,9 @@ def test_reading_the_rubrics_runs_no_code_of_questions(monkeypatch):
 
 
 def test_check_answer_of_a_function_names_its_check(capsys):
-    for ask in (lambda: check_answer("momentum_step", 3, "anna"), lambda: quiz.ask("momentum_step", "anna")):
+    for say in (lambda: check_answer("momentum_step", 3, "anna"), lambda: ask("momentum_step", "anna")):
         with contextlib.suppress(CheckFailed):
-            ask()
+            say()
         assert "its check is check(momentum_step)" in capsys.readouterr().out
 
 
