@@ -14,7 +14,7 @@
 #
 # The midterm is open-note, in class, without electronics. Here are questions of its five kinds on every section of the seven notebooks, and a guide to what to read again.
 #
-# **60 minutes · 39 points.** Afterwards you can
+# **120 minutes · 89 points.** Do them in two sittings of about an hour, 8.1 to 8.3 and 8.4 to 8.7, and leave out what is marked *Deeper* at first. Afterwards you can
 #
 # - answer each kind: true or false, multiple choice, derivation, matching, reading code;
 # - name the mistake behind a wrong answer, not only the right one;
@@ -28,9 +28,9 @@ from lecture_utils.checks import ask, check, check_answer, scoreboard
 # %% [markdown]
 # ## How to practise
 #
-# Take a sheet of paper and your notes, as in the midterm. Do 8.1 to 8.4 in one sitting and 8.5 to 8.7 in another: an hour each, at about two minutes per question.
+# Take a sheet of paper and your notes, as in the midterm. At the midterm's pace a question takes one to two minutes, a derivation three.
 #
-# The midterm asks what the lecture treats. Readings are not examined, and neither is what stands under *Deeper* in a notebook: those questions are for the curious.
+# The midterm asks about the lecture and its notes. Readings are not examined. Questions marked *Deeper* go beyond what everybody has to know: half an hour more, if you like.
 
 # %% [markdown]
 # Run a cell to see its question. Answer it on paper first, then write your answer in place of `None` and run the cell again: it says whether the answer is right, and why, or why not. Try again as often as you like; the best try counts on the scoreboard.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from nbformat import NotebookNode
@@ -62,8 +62,7 @@ def _question_cells(course: Course, topic: str) -> list[NotebookNode]:
     for q in asked_in(course.exercises):
         if q.section.split(".")[0] != topic:
             continue
-        place = f"{link(course, q.section, 'section ')}, {sections(course)[q.section][1].split('  ', 1)[1]}"
-        head = f"### {headline(q)}\n\n*Belongs to {place.rstrip('.?')}.*"
+        head = f"### {headline(q)}\n\n*Belongs to {_place(course, q.section)}.*"
         if q.kind != "derivation":
             cells.append(new_markdown_cell(head))
             cells.append(new_code_cell(_answer_source(q), metadata={"tags": ["raises-exception"]}))
@@ -72,6 +71,13 @@ def _question_cells(course: Course, topic: str) -> list[NotebookNode]:
         cells.append(new_code_cell(_stub(q), metadata=_graded(q, f"{q.id}-answer", solution=True)))
         cells.append(new_code_cell(f"check({q.id})", metadata=_graded(q, q.id)))
     return cells
+
+
+def _place(course: Course, section: str) -> str:
+    """ "section 1.8, Loss against seconds (Deeper)", with a link."""
+    about = sections(course).get(section)
+    linked = link(course, section, "section ")
+    return f"{linked}, {about.heading.partition('  ')[2].rstrip('?.')}{' (Deeper)' * about.deeper}"
 
 
 def headline(q: Question) -> str:
@@ -159,19 +165,28 @@ def _in_table(text: str) -> str:
     return text.replace("|", r"\|")
 
 
-def sections(course: Course) -> dict[str, tuple[str, str]]:
-    """{"1.2": (its notebook, its heading)} of all notebooks."""
+class Section(NamedTuple):
+    notebook: str
+    heading: str
+    deeper: bool  # beyond what a notebook asks of everybody
+
+
+def sections(course: Course) -> dict[str, Section]:
+    """The numbered sections of all notebooks, by number."""
     found = {}
     for file in course.sources:
-        for heading, number in re.findall(r"^# ## ((\d+\.\d+)  .+)$", file.read_text(encoding="utf-8"), re.MULTILINE):
-            found[number] = (file.stem, re.sub("[`*]", "", heading))
+        text, deeper = file.read_text(encoding="utf-8"), False
+        for heading, number in re.findall(r"^# ## (Deeper$|(\d+\.\d+)  .+$)", text, re.MULTILINE):
+            deeper |= not number
+            if number:
+                found[number] = Section(file.stem, re.sub("[`*]", "", heading), deeper)
     return found
 
 
 def link(course: Course, section: str, before: str = "") -> str:
     """A section number as a link to its heading. JupyterLab looks for the heading with a hyphen for each blank, unescaped."""
     try:
-        notebook, heading = sections(course)[section]
+        notebook, heading, _ = sections(course)[section]
     except KeyError:
         raise CourseError(f"questions.toml: no notebook has a section {section}.") from None
     return f"[{before}{section}]({notebook}.ipynb#{quote(heading.replace(' ', '-'), safe=',:;!?&=+$@/~')})"
