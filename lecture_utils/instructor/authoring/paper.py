@@ -13,7 +13,7 @@ from nbconvert.filters import markdown2html
 
 from lecture_utils.instructor.authoring.course import Course
 from lecture_utils.instructor.authoring.practice import headline
-from lecture_utils.instructor.authoring.questions import Question, asked_in
+from lecture_utils.instructor.authoring.questions import Question, asked_in, fill
 
 TITLE = "Improving Optimization · midterm practice"
 
@@ -56,7 +56,8 @@ def explained(q: Question, student: str) -> list[Explained]:
         return [Explained(q.formula, True, q.because), *slips]
     answers = [Explained(a.replace("=", ": "), *about) for a, about in q.answers(q.numbers_of(student)).items()]
     if q.kind == "matching":  # the right pairs, then what each letter describes
-        letters = [Explained(k, None, p["because"]) for k, p in q.lettered(q.numbers_of(student)).items()]
+        which = q.numbers_of(student)
+        letters = [Explained(k, None, fill(p["because"], q.numbers[which])) for k, p in q.lettered(which).items()]
         return [a for a in answers if a.right] + letters
     first = next(a for a in answers if a.right)  # a right number has several spellings
     return [a for a in answers if not a.right or a is first]

@@ -121,7 +121,8 @@ class Question:
         for salt in count():
             order = _shuffled(many, self.id, which // many, salt)
             turned = [order[k:] + order[:k] for k in range(many)]
-            if many < 3 or not any(t[: len(right)] == right for t in turned):
+            places = [[t.index(k) for k in right] for t in turned]
+            if many < 3 or not any(p == sorted(p) for p in places):
                 return turned[which % many]
 
     def _is_right(self, option: dict[str, Any], which: int) -> bool:
