@@ -103,6 +103,7 @@ student = "your id"
 # - True or false: look for the word that makes a sentence wrong (*only*, *always*, *enough*, *average*).
 # - Code: play computer, one line at a time, and write down the value of every variable.
 # - Matching: begin with what you are sure of. Each name has one letter.
+# - Figures: read the axes first. A slope tells the speed; a flat end is a noise floor, or a run that has stalled.
 
 # %% tags=["demo"]
 scoreboard("08")
