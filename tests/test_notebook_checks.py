@@ -338,6 +338,12 @@ def test_validate_shows_what_is_wrong_in_the_cell(run):
     assert "line 1: D without quotes" in "\n".join(answer[0].traceback)
 
 
+def test_text_that_code_cannot_read_is_no_error_of_the_cell(run):
+    ((text, _, errors),) = run("print('ran')\nexec('x = = 1')")
+    assert text == "ran\n"
+    assert [e.ename for e in errors] == ["SyntaxError"]
+
+
 def test_a_missing_id_names_its_cell(run):
     ((text, _, errors),) = run("from lecture_utils.checks import ask\nask('noise_left', student)")
     assert "Run the cell that begins with student =" in text

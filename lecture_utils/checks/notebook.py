@@ -266,6 +266,9 @@ def _explain(shell: Any, kind: type, error: Any, trace: Any, tb_offset: int | No
 
 
 def _of_syntax(error: SyntaxError) -> str:
+    """What Python cannot read in a cell; nothing where code that ran could not read something else."""
+    if any(frame.name == "<module>" for frame in traceback.extract_tb(error.__traceback__)):
+        return ""
     line = (error.text or "").strip()
     return f"Nothing in this cell ran, because Python cannot read {_place(error)}." + (f" `{line}`" if line else "")
 
