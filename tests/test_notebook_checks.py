@@ -25,7 +25,7 @@ AFRESH = """%reset -f
 import os
 os.chdir({!r})
 from lecture_utils.checks import notebook
-notebook._verdicts.clear()"""
+notebook.forget()"""
 
 
 @pytest.fixture
@@ -213,6 +213,152 @@ def test_of_a_question_the_best_try_counts(run):
     assert run(*cells)[-1][0].rstrip().endswith("True False")
 
 
+# --- one cell per question -------------------------------------------------------------------------------------------
+
+ASKS = "from lecture_utils.checks import ask, check_answer\nstudent = 'anna'"
+QUESTION = EXERCISES["noise_left"].question
+RIGHT_LETTER = QUESTION.answer(QUESTION.numbers_of("anna"))
+WRONG_LETTER = next(letter for letter in "ABCD" if letter != RIGHT_LETTER)
+
+
+def asking(answer):
+    return f"noise_left = ask('noise_left', student, {answer})"
+
+
+CHECK = "check_answer('noise_left', noise_left, student)"
+
+
+def test_a_question_is_asked_and_answered_in_one_cell(run):
+    _, (open_, _, _), (wrong, html, _), (right, _, _), (value, _, _) = run(
+        ASKS, asking(None), asking(repr(WRONG_LETTER)), asking(repr(RIGHT_LETTER)), "print(noise_left)"
+    )
+    asked = QUESTION.shown(QUESTION.numbers_of("anna"))
+    assert open_ == asked
+    assert wrong.startswith(asked)
+    assert f"✘ noise_left   not right: {WRONG_LETTER}" in wrong
+    assert f"{QUESTION.number} noise_left" in html
+    assert f"✔ noise_left   right: {RIGHT_LETTER}" in right
+    assert value == f"{RIGHT_LETTER}\n"
+
+
+def test_ask_gives_the_answer_back_whatever_goes_wrong(run):
+    cells = ["print(ask('nonsense', student, 'B'))", "print(ask('momentum_step', student, 3))"]
+    _, (unknown, _, a), (function, _, b), (none, _, c) = run(
+        ASKS, *cells, "print(ask('noise_left', object(), [1, {}]))"
+    )
+    assert not a + b + c
+    assert "There is no exercise called 'nonsense'" in unknown
+    assert unknown.endswith("B\n")
+    assert function.endswith("3\n")
+    assert "One of the letters" in none
+    assert none.endswith("[1, {}]\n")
+    ((text, _, errors),) = run(ASKS + "\nprint(ask('noise_left', student, 'B'))", file=False)
+    assert "checks.json was not found" in text
+    assert text.endswith("B\n")
+    assert not errors
+
+
+def test_ask_without_an_answer_shows_the_question_and_gives_nothing(run):
+    _, (text, _, _) = run(ASKS, "ask('noise_left', student)")
+    assert text == QUESTION.shown(QUESTION.numbers_of("anna"))
+
+
+def test_a_check_says_nothing_twice_and_one_line_where_nothing_is_answered(run):
+    _, (early, _, _), _, (again, _, _), (other, _, _) = run(
+        ASKS, f"noise_left = None\n{CHECK}", asking(repr(WRONG_LETTER)), CHECK, CHECK.replace("noise_left,", "'xyz',")
+    )
+    assert early == f"○ {QUESTION.number} noise_left: not written yet"
+    assert again == ""
+    assert "One of the letters" in other
+
+
+@pytest.mark.parametrize("mode", ["validate", "build", "autograde"])
+def test_under_nbgrader_a_wrong_answer_fails_in_its_check_alone(run, mode):
+    env = {**os.environ, "NBGRADER_EXECUTION": mode}
+    _, (asked, _, none), (_, _, errors), (_, _, fine), (value, _, passed) = run(
+        ASKS, asking(repr(WRONG_LETTER)), CHECK, asking(repr(RIGHT_LETTER)), CHECK, env=env
+    )
+    assert not none + fine + passed
+    assert [e.ename for e in errors] == ["CheckFailed"]
+    assert "not right" in errors[0].evalue
+    assert ("not right" in asked) == (mode != "autograde")
+    assert ("1.0" in value) == (mode == "autograde")  # plain nbgrader reads the score there
+
+
+# --- typos -----------------------------------------------------------------------------------------------------------
+
+VALIDATING = {**os.environ, "NBGRADER_EXECUTION": "validate"}
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("def gradient_step(w, grad, lr)\n    return w", "Python cannot read line 1: expected ':'. def gradient_step"),
+        ("def gradient_step(w, grad, lr):\nreturn w", "line 2: expected an indented block"),
+        ("x = max(1,", "line 1: a bracket or a quote is not closed"),
+        ("noise_left = ask('noise_left', student, B)", 'B without quotes is a name, and nothing has it. If it is your'),
+        ("x = ask('single_example', student, true)", "Python writes True with a capital letter"),
+        ("x = ask('single_example', studnt, True)", "Line 1: there is nothing called studnt. Did you mean student?"),
+    ],
+)  # fmt: skip
+def test_a_typo_in_an_answer_is_said_in_one_line(run, cell, said):
+    _, (text, _, errors), (rest, _, _) = run(ASKS, cell, "print('goes on')")
+    assert said in text
+    assert not errors
+    assert len(text.splitlines()) <= 1
+    assert rest == "goes on\n"
+
+
+def test_the_check_of_a_cell_with_an_error_says_what_is_wrong_there(run):
+    broken = "def gradient_step(w, grad, lr):\n    step = lr * grad\n    return w - step)"
+    late = "print(gradd)\ndef momentum_step(w): ..."
+    shown = run(
+        ASKS,
+        broken,
+        "check(gradient_step)",
+        asking("D"),
+        CHECK,
+        late,
+        "check(momentum_step)",
+        RIGHT,
+        "check(gradient_step)",
+    )
+    assert shown[2][0] == "✘ There is no gradient_step: its cell has an error, line 3: unmatched ')'."
+    assert shown[4][0] == "✘ There is no noise_left: its cell has an error, line 1: D without quotes."
+    assert "its cell has an error, line 1: NameError: name 'gradd' is not defined" in shown[6][0]
+    assert not any(shown[k][2] for k in (1, 2, 3, 4, 6))
+    assert shown[8][0].startswith("✔ gradient_step")
+
+
+def test_a_cell_that_is_broken_again_is_told_from_the_version_before(run):
+    *_, (text, _, _) = run(RIGHT, WRONG + ")", "check(gradient_step)")
+    assert text.startswith(
+        "The cell of gradient_step has an error now: line 2: unmatched ')'. This is about the version before.✔"
+    )
+
+
+def test_validate_shows_what_is_wrong_in_the_cell(run):
+    cells = ["def gradient_step(w, grad, lr)\n    return w", "check(gradient_step)", asking("D"), CHECK]
+    _, (_, _, unread), (_, _, check), (_, _, letter), (_, _, answer) = run(ASKS, *cells, env=VALIDATING)
+    assert [e.ename for e in unread] == ["SyntaxError"]
+    assert [e.ename for e in check + letter + answer] == ["CheckFailed"] * 3
+    assert "its cell has an error, line 1: expected ':'" in "\n".join(check[0].traceback)
+    assert "put it in quotes" in "\n".join(letter[0].traceback)
+    assert "line 1: D without quotes" in "\n".join(answer[0].traceback)
+
+
+def test_text_that_code_cannot_read_is_no_error_of_the_cell(run):
+    ((text, _, errors),) = run("print('ran')\nexec('x = = 1')")
+    assert text == "ran\n"
+    assert [e.ename for e in errors] == ["SyntaxError"]
+
+
+def test_a_missing_id_names_its_cell(run):
+    ((text, _, errors),) = run("from lecture_utils.checks import ask\nask('noise_left', student)")
+    assert "Run the cell that begins with student =" in text
+    assert not errors
+
+
 def test_an_answer_that_builds_on_another_says_whose_check_to_mend_first(run):
     adam = "def adam_step(w, grad, m, r, t, lr, beta1, beta2, eps): return w - 7 * lr * grad.sin(), m.cos(), r, t + 1"
     right = """
@@ -246,4 +392,5 @@ def test_validate_gets_the_whole_message(run):
     assert [e.ename for e in errors] == ["CheckFailed"]
     assert "a step up the hill" in "\n".join(errors[0].traceback)
     assert "goes in" in "\n".join(errors[0].traceback)
-    assert [e.ename for e in missing] == ["NameError"]
+    assert [e.ename for e in missing] == ["CheckFailed"]
+    assert "There is no function called momentum_step here" in missing[0].evalue

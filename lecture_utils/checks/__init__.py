@@ -6,8 +6,8 @@
 from lecture_utils.checks.card import show_verdict
 from lecture_utils.checks.explain import Verdict
 from lecture_utils.checks.judge import judge
-from lecture_utils.checks.notebook import CheckFailed, check, check_answer, explain_errors, passed, scoreboard
-from lecture_utils.checks.quiz import ask, drawn, judge_question
+from lecture_utils.checks.notebook import CheckFailed, ask, check, check_answer, explain_errors, passed, scoreboard
+from lecture_utils.checks.quiz import drawn, judge_question
 
 __all__ = [
     "CheckFailed", "Verdict", "ask", "check", "check_answer", "drawn", "judge", "judge_question", "passed", "scoreboard",

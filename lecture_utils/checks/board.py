@@ -43,7 +43,7 @@ def _questions(exercises: Sequence[Recorded], green: set[str], total: str) -> Ca
         left = ", ".join(str(e.question["number"]) for e in asked if e.name not in green) or "–"
         marks = "".join("●" if e.name in green else "○" for e in asked)
         done = f"{marks.count('●')} of {len(asked)}"
-        plain.append(f"notebook {topic}  {marks:8} {done}   still open: {left}")
+        plain.append(f"notebook {topic}  {marks:17} {done}   still open: {left}")
         rows.append([topic, marks, done, left])
     return _card(plain, ["notebook", "", "done", "questions still open"], rows, total)
 

@@ -1,4 +1,4 @@
-"""Questions in a notebook: ``ask`` shows one with the student's own numbers, ``judge_question`` says what an answer is worth.
+"""Questions: ``show_question`` shows one with the student's own numbers, ``judge_question`` says what an answer is worth.
 
 checks.json holds no legible answer. Each answer that is right or typical has an entry under a hash of itself, and the
 entry can only be read with that answer. This is a curtain, not a lock: whoever tries all options finds the right one.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import json
 import math
 import unicodedata
@@ -233,15 +234,18 @@ def explanation(exercise: Recorded) -> str:
 # --- in the notebook ---------------------------------------------------------------------------------------------
 
 
-def ask(name: str, student: str) -> None:
-    """Show a question with the numbers that belong to ``student``."""
-    try:
-        question = find_question(name).question
-        if "texts" not in question:
-            raise LookupError(f"The question {name} has no numbers of its own: it stands in the notebook as it is.")
-        text = question["texts"][which_set(name, student, len(question["texts"]))]
-    except (LookupError, OSError, ValueError) as error:
-        text = f"✘ {error.args[0] if isinstance(error, LookupError) else error}"
+def show_question(name: str, student: Any) -> None:
+    """Show a question with the numbers, and the order of options, that belong to ``student``.
+
+    Raises ``LookupError`` for what is no question, ``OSError`` or ``ValueError`` where checks.json cannot be read.
+    """
+    question = find_question(name).question
+    which = which_set(name, student, len(question["texts"]))
+    text = question["texts"][which]
+    if "pictures" in question:
+        alt, source = question["pictures"][which]
+        rich = f'<img alt="{html.escape(alt)}" style="max-width:100%" src="{source}">'
+        display({"text/html": rich, "text/plain": f"[Figure: {alt}]"}, raw=True)
     # Exported pages, feedback too, show coloured code in an output in a proportional font, and plain code as code.
     display({"text/markdown": text.replace("```python", "```"), "text/plain": text}, raw=True)
 
@@ -255,6 +259,6 @@ def drawn(name: str, student: str) -> dict[str, Any]:
 def find_question(name: str) -> Recorded:
     """The entry of a question; ``LookupError`` for an exercise that is a function."""
     exercise = find_exercise(name)
-    if not exercise.question or "observer" in exercise.data:
+    if not exercise.question or "texts" not in exercise.question:
         raise LookupError(f"{name} is a function, not a question: its check is check({name}).")
     return exercise

@@ -12,9 +12,9 @@
 # %% [markdown]
 # # 8  Midterm practice
 #
-# The midterm is open-note, in class, without electronics. Here are forty questions of its five kinds, about all seven notebooks, and a guide to what to read again.
+# The midterm is open-note, in class, without electronics. Here are questions of its five kinds on every section of the seven notebooks, and a guide to what to read again.
 #
-# **90 minutes · 40 points.** Afterwards you can
+# **120 minutes · 89 points.** Do them in two sittings of about an hour, 8.1 to 8.3 and 8.4 to 8.7, and leave out what is marked *Deeper* at first. Afterwards you can
 #
 # - answer each kind: true or false, multiple choice, derivation, matching, reading code;
 # - name the mistake behind a wrong answer, not only the right one;
@@ -28,18 +28,23 @@ from lecture_utils.checks import ask, check, check_answer, scoreboard
 # %% [markdown]
 # ## How to practise
 #
-# Take a sheet of paper and your notes. Answer each question on paper first, as in the midterm, then write the answer into its cell in place of `None` and run the check below it. You can answer again as often as you like.
+# Take a sheet of paper and your notes, as in the midterm. At the midterm's pace a question takes one to two minutes, a derivation three.
 #
-# An answer is a letter in quotes, `True` or `False`, a number (three digits are enough), a list, or for matching questions a letter for each name. Derivations are functions: any formula that gives the right numbers is right.
+# The midterm asks about the lecture and its notes. Readings are not examined. Questions marked *Deeper* go beyond what everybody has to know: half an hour more, if you like.
 
 # %% [markdown]
-# Some questions have numbers of your own: they are drawn from your id. Write it here, and share the notebook with friends: they get the same questions with other numbers. Run the cell, then those that begin with `ask`.
+# Run a cell to see its question. Answer it on paper first, then write your answer in place of `None` and run the cell again: it says whether the answer is right, and why, or why not. Try again as often as you like; the best try counts on the scoreboard.
+#
+# An answer is a letter in quotes, `True` or `False`, a number (three digits are enough), a list of numbers, or for matching a letter for each name. Derivations are functions, with a check below: any formula that gives the right numbers is right.
+
+# %% [markdown]
+# Numbers and the order of the options are your own: they are drawn from your id. Write it here and run this cell, then those below. Share the notebook with friends: they get the same questions with other numbers.
 
 # %%
 student = "your id"
 
 # %% [markdown]
-# A check says at once whether your answer is right, and why, or why not. In a *graded* version of this notebook it only says that your answer was recorded; then your id must be the one under which you hand in.
+# In a *graded* version of this notebook you are only told that your answer was recorded. Then your id must be the one under which you hand in.
 
 # %% [markdown] generate="questions 1"
 # ## 8.1  Minibatch noise
@@ -82,9 +87,14 @@ student = "your id"
 # The topics of the notes in their order, where the notebooks treat them, and which questions above ask about them.
 
 # %% [markdown] generate="corrected"
-# ## 8.9  What the notebooks correct in the lecture notes
+# ## 8.9  The notes against the notebooks
 #
-# If you study from the notes, write these into the margin. The lines are quoted from their sections: *above* and *below* mean there.
+# If you study from the lecture notes, write these into the margin. *Corrected*: the notes are wrong. *Sharpened*: they are right, and this is more precise. *Caveat*: it holds only sometimes. Each line is quoted from its section: *above* and *below* mean there.
+
+# %% [markdown] generate="grading" jp-MarkdownHeadingCollapsed=true
+# ## 8.10  For grading
+#
+# There is nothing to do here: these cells look up the answers that you wrote above.
 
 # %% [markdown]
 # ## What to remember
@@ -93,6 +103,7 @@ student = "your id"
 # - True or false: look for the word that makes a sentence wrong (*only*, *always*, *enough*, *average*).
 # - Code: play computer, one line at a time, and write down the value of every variable.
 # - Matching: begin with what you are sure of. Each name has one letter.
+# - Figures: read the axes first. A slope tells the speed; a flat end is a noise floor, or a run that has stalled.
 
 # %% tags=["demo"]
 scoreboard("08")

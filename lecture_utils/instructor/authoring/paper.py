@@ -12,18 +12,23 @@ from markupsafe import Markup
 from nbconvert.filters import markdown2html
 
 from lecture_utils.instructor.authoring.course import Course
-from lecture_utils.instructor.authoring.questions import KINDS, Question, asked_in
+from lecture_utils.instructor.authoring.practice import headline
+from lecture_utils.instructor.authoring.questions import Question, asked_in, fill
 
 TITLE = "Improving Optimization · midterm practice"
 
 
 @dataclass(frozen=True)
 class Explained:
-    """An answer to a question, in the key."""
+    """An answer to a question, in the key. ``right`` is None for a letter of a matching question, which is neither."""
 
     answer: str
-    right: bool
+    right: bool | None
     because: str
+
+    @property
+    def sign(self) -> str:
+        return {True: "✔", False: "✘", None: "·"}[self.right]
 
 
 def write(course: Course, student: str, folder: Path) -> None:
@@ -32,9 +37,12 @@ def write(course: Course, student: str, folder: Path) -> None:
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"formatted": formatted, "explained": explained}
+    environment.filters |= {"formatted": formatted, "explained": explained, "short": short, "headline": headline}
+    environment.filters |= {
+        "picture": lambda q: Markup('<img alt="{}" src="{}">').format(*q.picture(q.numbers_of(student)))
+    }
     template = environment.get_template("paper.html.j2")
-    about = {"questions": asked_in(course.exercises), "kinds": KINDS, "student": student}
+    about = {"questions": asked_in(course.exercises), "student": student}
     folder.mkdir(parents=True, exist_ok=True)
     for name, title, key in (("midterm.html", TITLE, False), ("midterm_key.html", f"{TITLE}: key", True)):
         (folder / name).write_text(template.render(title=title, key=key, **about), encoding="utf-8")
@@ -48,10 +56,21 @@ def explained(q: Question, student: str) -> list[Explained]:
         return [Explained(q.formula, True, q.because), *slips]
     answers = [Explained(a.replace("=", ": "), *about) for a, about in q.answers(q.numbers_of(student)).items()]
     if q.kind == "matching":  # the right pairs, then what each letter describes
-        letters = [Explained(p["because"][0], False, p["because"]) for p in q.properties]
+        which = q.numbers_of(student)
+        letters = [Explained(k, None, fill(p["because"], q.numbers[which])) for k, p in q.lettered(which).items()]
         return [a for a in answers if a.right] + letters
     first = next(a for a in answers if a.right)  # a right number has several spellings
     return [a for a in answers if not a.right or a is first]
+
+
+def short(q: Question, student: str) -> str:
+    """The right answer in a line of the grid."""
+    if q.kind == "derivation":
+        return q.formula
+    answer = q.answer(q.numbers_of(student))
+    if isinstance(answer, dict):
+        return ", ".join(f"{name} {letter}" for name, letter in answer.items())
+    return f"{answer:.6g}" if isinstance(answer, float) else str(answer)
 
 
 def formatted(markdown: str) -> Markup:

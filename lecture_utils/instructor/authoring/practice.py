@@ -1,10 +1,10 @@
-"""The cells of notebook 8 that are made from records: questions with their checks, study guide, list of corrections."""
+"""The cells of notebook 8 that are made from records: questions, their checks, study guide, what is said of the notes."""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from nbformat import NotebookNode
@@ -23,9 +23,7 @@ def expand(course: Course, notebook: NotebookNode) -> None:
         cells.append(cell)
         what, _, argument = cell.metadata.get("generate", "").partition(" ")
         if what:
-            made = {"questions": _question_cells, "guide": _guide_cells, "corrected": _corrected_cells}[what](
-                course, argument
-            )
+            made = MAKERS[what](course, argument)
             for new in made:
                 new.metadata["generated"] = True
             cells += made
@@ -59,22 +57,40 @@ def fill_in(course: Course, notebook: NotebookNode) -> None:
 
 
 def _question_cells(course: Course, topic: str) -> list[NotebookNode]:
+    """Of each question its heading and ONE cell, which asks and holds the answer; of a derivation its function and its check."""
     cells = []
     for q in asked_in(course.exercises):
         if q.section.split(".")[0] != topic:
             continue
-        points = f"{q.points} point" + "s" * (q.points > 1)
-        head = f"### {q.number} · {KINDS[q.kind]} · {points}\n\n*Belongs to {link(course, q.section)}.*"
-        cells.append(new_markdown_cell(head if q.drawn else f"{head}\n\n{q.shown(0)}"))
-        cells += [new_code_cell(f'ask("{q.id}", student)')] if q.drawn else []
-        check = f'check_answer("{q.id}", {q.id}, student)'
-        if q.kind == "derivation":
-            check = f"check({q.id})"
-            cells.append(new_code_cell(_stub(q), metadata=_graded(q, f"{q.id}-answer", solution=True)))
-        else:
+        head = f"### {headline(q)}\n\n*Belongs to {_place(course, q.section)}.*"
+        if q.kind != "derivation":
+            cells.append(new_markdown_cell(head))
             cells.append(new_code_cell(_answer_source(q), metadata={"tags": ["raises-exception"]}))
-        cells.append(new_code_cell(check, metadata=_graded(q, q.id)))
+            continue
+        cells.append(new_markdown_cell(f"{head}\n\n{q.shown(0)}"))
+        cells.append(new_code_cell(_stub(q), metadata=_graded(q, f"{q.id}-answer", solution=True)))
+        cells.append(new_code_cell(f"check({q.id})", metadata=_graded(q, q.id)))
     return cells
+
+
+def _place(course: Course, section: str) -> str:
+    """ "section 1.8, Loss against seconds (Deeper)", with a link."""
+    about = sections(course).get(section)
+    linked = link(course, section, "section ")
+    return f"{linked}, {about.heading.partition('  ')[2].rstrip('?.')}{' (Deeper)' * about.deeper}"
+
+
+def headline(q: Question) -> str:
+    """ "12 · Multiple choice · 1 point"; a part of a question says so."""
+    if q.part:
+        return f"{q.number} ({q.part}) · {KINDS[q.kind]} in three parts · {q.points} of 3 points"
+    return f"{q.number} · {KINDS[q.kind]} · {q.points} point{'s' * (q.points > 1)}"
+
+
+def _grading_cells(course: Course, _: str) -> list[NotebookNode]:
+    """The checks of all questions whose cells do not hold one."""
+    asked = [q for q in asked_in(course.exercises) if q.kind != "derivation"]
+    return [new_code_cell(f'check_answer("{q.id}", {q.id}, student)', metadata=_graded(q, q.id)) for q in asked]
 
 
 def _graded(q: Question, name: str, solution: bool = False) -> dict[str, Any]:
@@ -91,14 +107,14 @@ def _stub(q: Question) -> str:
 
 
 def _answer_source(q: Question, answer: Any = None) -> str:
-    """The cell that holds a student's answer: None at first."""
+    """The cell that asks a question and holds a student's answer: None at first."""
     form = q.form()
     letters = f'"{form["letters"][0]}" to "{form["letters"][-1]}"' if "letters" in form else ""
     hint = {"truth": "True or False", "letter": letters, "number": "a number", "numbers": "a list of numbers"}
     if form["is"] != "pairs":
-        return f"{q.id} = {_literal(answer)}  # {hint[form['is']]}"
+        return f'{q.id} = ask("{q.id}", student, {_literal(answer)})  # {hint[form["is"]]}'
     lines = [f'    "{key}": {_literal(answer and answer[key])},' for key in form["keys"]]
-    return "\n".join([f"{q.id} = {{  # {letters}", *lines, "}"])
+    return "\n".join([f'{q.id} = ask("{q.id}", student, {{  # {letters}', *lines, "})"])
 
 
 def _literal(value: Any) -> str:
@@ -114,44 +130,71 @@ def _guide_cells(course: Course, _: str) -> list[NotebookNode]:
         for what, where in topic["rows"]:
             places = where.split(", ")
             links = ", ".join(link(course, place) for place in places)
-            numbers = ", ".join(str(q.number) for q in asked_in(course.exercises) if q.section in places)
+            asked = (str(q.number) for q in asked_in(course.exercises) if q.section in places)
+            numbers = ", ".join(dict.fromkeys(asked))  # parts of one question have one number
             rows.append(f"| {what} | {links} | {numbers or '–'} |")
         cells.append(new_markdown_cell("\n".join(rows)))
     return cells
 
 
+LABELS = ("corrected", "sharpened", "caveat")
+_REMARK = re.compile(
+    rf"^## (\d+\.\d+)  |^> Lecture notes ▸ ({'|'.join(LABELS)}): (.*(?:\n> .+)*)", re.MULTILINE
+)  # a section, or a remark in it
+
+
 def _corrected_cells(course: Course, _: str) -> list[NotebookNode]:
-    """All lines "Lecture notes ▸ corrected" of the notebooks, with their sections, in cells of up to 120 words."""
-    line = r"^## (\d+\.\d+)  |^> Lecture notes ▸ corrected: (.*(?:\n> .+)*)"  # a section, or a correction in it
-    texts, size = [""], 0
+    """All lines "Lecture notes ▸ …" of the notebooks as one table: section, label, what."""
+    rows = ["| section | label | what |\n|:--|:--|:--|"]
     for file in course.sources:
         section, text = "", re.sub(r"^# ?", "", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
-        for match in re.finditer(line, text, re.MULTILINE):
+        for match in _REMARK.finditer(text):
             if match[1]:
                 section = match[1]
                 continue
-            body = match[2].replace("\n> ", " ")
-            words = len(body.split())
-            if size and size + words > 115:
-                texts, size = [*texts, ""], 0
-            texts[-1] += f"- {link(course, section)} &nbsp; {body[0].upper()}{body[1:]}\n"
-            size += words + 3
-    return [new_markdown_cell(text.strip()) for text in texts]
+            body = match[3].replace("\n> ", " ").strip()
+            if len(body.split()) > 120:
+                raise CourseError(f"{file.name}, {section}: a remark on the lecture notes has more than 120 words.")
+            rows.append(f"| {link(course, section)} | {match[2]} | {body[0].upper()}{_in_table(body[1:])} |")
+    return [new_markdown_cell("\n".join(rows))]
 
 
-def sections(course: Course) -> dict[str, tuple[str, str]]:
-    """{"1.2": (its notebook, its heading)} of all notebooks."""
+def _in_table(text: str) -> str:
+    """Markdown in which no | ends a cell of a table."""
+    text = re.sub(r"\$[^$]*\$", lambda m: m[0].replace("\\|", r"\Vert ").replace("|", r"\vert "), text)
+    return text.replace("|", r"\|")
+
+
+class Section(NamedTuple):
+    notebook: str
+    heading: str
+    deeper: bool  # beyond what a notebook asks of everybody
+
+
+def sections(course: Course) -> dict[str, Section]:
+    """The numbered sections of all notebooks, by number."""
     found = {}
     for file in course.sources:
-        for heading, number in re.findall(r"^# ## ((\d+\.\d+)  .+)$", file.read_text(encoding="utf-8"), re.MULTILINE):
-            found[number] = (file.stem, re.sub("[`*]", "", heading))
+        text, deeper = file.read_text(encoding="utf-8"), False
+        for heading, number in re.findall(r"^# ## (Deeper$|(\d+\.\d+)  .+$)", text, re.MULTILINE):
+            deeper |= not number
+            if number:
+                found[number] = Section(file.stem, re.sub("[`*]", "", heading), deeper)
     return found
 
 
-def link(course: Course, section: str) -> str:
-    """A section number as a link to its heading."""
+def link(course: Course, section: str, before: str = "") -> str:
+    """A section number as a link to its heading. JupyterLab looks for the heading with a hyphen for each blank, unescaped."""
     try:
-        notebook, heading = sections(course)[section]
+        notebook, heading, _ = sections(course)[section]
     except KeyError:
         raise CourseError(f"questions.toml: no notebook has a section {section}.") from None
-    return f"[{section}]({notebook}.ipynb#{quote(heading.replace(' ', '-'))})"
+    return f"[{before}{section}]({notebook}.ipynb#{quote(heading.replace(' ', '-'), safe=',:;!?&=+$@/~')})"
+
+
+MAKERS = {
+    "questions": _question_cells,
+    "guide": _guide_cells,
+    "corrected": _corrected_cells,
+    "grading": _grading_cells,
+}  # by what a cell's metadata says

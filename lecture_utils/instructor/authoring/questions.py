@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import io
 import math
 import re
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from itertools import product
+from itertools import count, permutations, product
 from pathlib import Path
 from random import Random
 from string import ascii_uppercase
@@ -20,6 +21,7 @@ from typing import Any
 from lecture_utils.checks.observers import Values
 from lecture_utils.checks.quiz import normal, which_set
 from lecture_utils.environment import CourseError
+from lecture_utils.instructor.authoring import curves
 from lecture_utils.instructor.authoring.exercise import Exercise
 from lecture_utils.instructor.authoring.sealed import seal
 
@@ -32,15 +34,23 @@ KINDS = {
 }
 
 
+ORDERS = 8  # of the options of a question, at least
+
+
 @dataclass(frozen=True)
 class Question:
-    """One record of questions.toml, whose head explains the fields. ``number`` counts through the file."""
+    """One record of questions.toml, whose head explains the fields. ``number`` counts through the file.
+
+    ``numbers`` are those of the record at first, then those of each set that a student may get: where there are letters,
+    the same numbers come again with the letters in another order.
+    """
 
     number: int
     id: str
     kind: str
     section: str
     text: str
+    part: str = ""  # "a", "b", "c" of a question that has several
     points: int = 1
     numbers: list[dict[str, Any]] = field(default_factory=lambda: [{}])
     right: bool | None = None
@@ -54,10 +64,20 @@ class Question:
     returns: str = ""
     formula: str = ""
     equivalent: dict[str, str] = field(default_factory=dict)
+    curves: dict[str, Any] = field(default_factory=dict)
+    different: int = field(init=False, default=1)  # sets of numbers in the record
+
+    def __post_init__(self) -> None:
+        once, letters = len(self.numbers), len(self.options or self.properties)
+        object.__setattr__(self, "different", once)
+        if letters:
+            together = math.lcm(once, letters)
+            every = together * math.ceil(ORDERS / together)
+            object.__setattr__(self, "numbers", [self.numbers[which % once] for which in range(every)])
 
     @property
-    def drawn(self) -> bool:
-        return len(self.numbers) > 1
+    def label(self) -> str:
+        return f"{self.number}{self.part}"
 
     def numbers_of(self, student: str) -> int:
         """Which set of numbers a student gets."""
@@ -75,6 +95,39 @@ class Question:
         pairs = {"is": "pairs", "keys": [item["name"] for item in self.items], "letters": letters}
         return pairs if self.items else {"is": "letter", "letters": letters}
 
+    def lettered(self, which: int) -> dict[str, dict[str, Any]]:
+        """Options or properties by the letters that they have in one set: a right one has each letter equally often."""
+        every = self.options or self.properties
+        if not every:
+            return {}
+        order = self._order_of_options(which) if self.options else self._order_of_properties(which)
+        return dict(zip(ascii_uppercase, (every[k] for k in order), strict=False))
+
+    def _order_of_options(self, which: int) -> list[int]:
+        """The right one at the letter whose turn it is, the others in another order each time that comes round."""
+        many = len(self.options)
+        right = next((k for k in range(many) if self._is_right(self.options[k], which)), 0)
+        others = [
+            [k for k in order if k != right] for order in permutations(_shuffled(many, self.id)) if order[0] == right
+        ]
+        order = others[which // many % len(others)]
+        letter = (which // self.different + which % self.different) % many
+        return [*order[:letter], right, *order[letter:]]
+
+    def _order_of_properties(self, which: int) -> list[int]:
+        """One order, turned on from set to set; never such that the right letters are A, B, C, … from top to bottom."""
+        many = len(self.properties)
+        right = [self.properties.index(self._property(item)) for item in self.items]
+        for salt in count():
+            order = _shuffled(many, self.id, which // many, salt)
+            turned = [order[k:] + order[:k] for k in range(many)]
+            places = [[t.index(k) for k in right] for t in turned]
+            if many < 3 or not any(p == sorted(p) for p in places):
+                return turned[which % many]
+
+    def _is_right(self, option: dict[str, Any], which: int) -> bool:
+        return bool(evaluate(str(option.get("right", False)), self.numbers[which]))
+
     def printed(self, which: int) -> Any:
         """What the code prints, found by running it."""
         return _run(fill(self.code, self.numbers[which]))
@@ -86,7 +139,8 @@ class Question:
         if self.kind == "code":
             return self.printed(which)
         if self.items:
-            return {item["name"]: item["right"] for item in self.items}
+            letters = {id(p): letter for letter, p in self.lettered(which).items()}
+            return {item["name"]: letters[id(self._property(item))] for item in self.items}
         right = [letter for letter, (yes, _) in self.answers(which).items() if yes]
         if len(right) != 1:
             raise ValueError(f"with {self.numbers[which]} {len(right)} options are right instead of one")
@@ -102,17 +156,10 @@ class Question:
                 raise ValueError("right is true or false")
             return {k: (self.right == (k == "true"), self.because[k]) for k in ("true", "false")}
         if self.kind == "matching":
-            found, letters = {}, ascii_uppercase[: len(self.properties)]
-            if wrong := [item["name"] for item in self.items if item["right"] not in [*letters]]:
-                raise ValueError(f"right of {', '.join(wrong)} is one of the letters {letters}")
-            for item, (k, p) in product(self.items, zip(ascii_uppercase, self.properties, strict=False)):
-                right = k == item["right"]
-                found[f"{item['name']}={k}"] = (right, f"Yes: {item['because']}" if right else p["because"])
-            return found
+            return self._pairs(which)
         if self.kind == "choice":
-            rights = [evaluate(str(o.get("right", False)), values) for o in self.options]
-            texts = [fill(o["because"], values) for o in self.options]
-            return dict(zip(ascii_uppercase, zip(map(bool, rights), texts, strict=True), strict=False))
+            lettered = self.lettered(which).items()
+            return {k: (self._is_right(o, which), fill(o["because"], values)) for k, o in lettered}
         found = {a: (True, fill(self.because, values)) for a in _near(self.answer(which), self.form())}
         for slip in self.wrong:
             (answer,) = normal(evaluate(slip["answer"], values), self.form())
@@ -121,22 +168,39 @@ class Question:
             found[answer] = (False, fill(slip["because"], values))
         return found
 
+    def _pairs(self, which: int) -> dict[str, tuple[bool, str]]:
+        found = {}
+        for item, (letter, p) in product(self.items, self.lettered(which).items()):
+            right = p is self._property(item)
+            text = f"Yes: {item['because']}" if right else p["because"]
+            found[f"{item['name']}={letter}"] = (right, fill(text, self.numbers[which]))
+        return found
+
+    def _property(self, item: dict[str, str]) -> dict[str, str]:
+        """The property that belongs to an item, whose ``right`` is its letter in the record's own order."""
+        letters = ascii_uppercase[: len(self.properties)]
+        if item["right"] not in [*letters]:
+            raise ValueError(f"right of {item['name']} is one of the letters {letters}")
+        return self.properties[letters.index(item["right"])]
+
     @cached_property
     def recorded(self) -> dict[str, Any]:
         """What checks.json holds of the question."""
         sets = range(len(self.numbers))
-        texts = {"texts": [self.shown(which) for which in sets]} if self.drawn else {}
+        texts = {"texts": [self.shown(which) for which in sets]} if self.kind != "derivation" else {}
+        if self.curves:
+            texts["pictures"] = [[*self.picture(which)] for which in sets]
         return self.head | texts | {"sealed": [seal(self.id, which, self.answers(which)) for which in sets]}
 
     @property
     def head(self) -> dict[str, Any]:
-        about = {"id": self.id, "number": self.number, "kind": self.kind, "section": self.section}
+        about = {"id": self.id, "number": self.label, "kind": self.kind, "section": self.section}
         return about | {"form": self.form()}
 
     def shown(self, which: int) -> str:
         """The question in Markdown, with options, with one set of numbers."""
         values = self.numbers[which]
-        lettered = list(zip(ascii_uppercase, self.options or self.properties, strict=False))
+        lettered = self.lettered(which).items()
         parts = [fill(self.text, values).strip()]
         if self.code:
             parts.append(f"```python\n{fill(self.code, values).strip()}\n```")
@@ -145,6 +209,10 @@ class Question:
         if lettered:
             parts.append("\n".join(f"- **{letter}** &nbsp; {fill(o['text'], values)}" for letter, o in lettered))
         return "\n\n".join(parts)
+
+    def picture(self, which: int) -> tuple[str, str]:
+        """What the curves of one set show, in words, and a picture of them as a data: address."""
+        return curves.drawn(self.curves, lambda text, t: evaluate(text, {**self.numbers[which], "t": t}))
 
     def exercise(self, notebook: str, file: str) -> Exercise:
         """The question as the checks and the grading know it. A derivation is an ordinary function."""
@@ -195,6 +263,11 @@ def fill(text: str, values: dict[str, Any]) -> str:
     return re.sub(rf"\{{({names})\}}", lambda m: str(values[m[1]]), text)
 
 
+def _shuffled(many: int, *seed: Any) -> list[int]:
+    """The numbers below ``many`` in an order that is the same on every machine."""
+    return sorted(range(many), key=lambda k: hashlib.sha256(f"{seed}|{k}".encode()).digest())
+
+
 @cache
 def _run(code: str) -> Any:
     with redirect_stdout(io.StringIO()) as out:
@@ -230,7 +303,9 @@ def load(file: Path) -> list[Question]:
         records = tomllib.loads(file.read_text(encoding="utf-8"))["question"]
     except (tomllib.TOMLDecodeError, KeyError) as error:
         raise CourseError(f"{file.name} cannot be read as TOML with [[question]] records: {error}") from None
-    for number, data in enumerate(records, 1):
+    number = 0
+    for data in records:
+        number += data.get("part", "a") == "a"
         with _named(file.name, number, data.get("id", "no id")):
             question = Question(number=number, **data)
             if question.id in {q.id for q in questions}:

@@ -29,6 +29,7 @@ from lecture_utils.instructor.grading.disarm import disarm
 from lecture_utils.instructor.grading.hidden import Hidden, hidden
 from lecture_utils.instructor.grading.observe import Observed
 from lecture_utils.instructor.grading.results import METADATA, Result
+from lecture_utils.instructor.grading.transplant import defined
 
 COMPARING = 60  # seconds for one record: an honest one takes less than one
 TEXT = 400  # characters of what student code says that a verdict may quote
@@ -88,11 +89,12 @@ def _result(course: Course, notebook: str, nb: NotebookNode, cell: NotebookNode,
 
 
 def _answer(nb: NotebookNode, check: NotebookNode) -> str:
-    """What was written for a check: in the cell of that name, or, of a question, in the cell above."""
-    name = f"{check.metadata.nbgrader.grade_id}-answer"
-    above = nb.cells[: next(i for i, cell in enumerate(nb.cells) if cell is check)]
-    named = [cell for cell in nb.cells if cell.metadata.get("nbgrader", {}).get("grade_id") == name]
-    return next((cell.source for cell in [*named, *reversed(above)] if cell.cell_type == "code"), "")
+    """What was written for a check: in the cell of that name, or, of a question, in the last cell that gives it a value."""
+    name = check.metadata.nbgrader.grade_id
+    code = [cell for cell in nb.cells if cell.cell_type == "code" and not is_locked(cell)]
+    named = [c for c in code if c.metadata.get("nbgrader", {}).get("grade_id") == f"{name}-answer"]
+    giving = [c for c in reversed(code) if name in defined(c.source)]
+    return next((cell.source for cell in [*named, *giving]), "")
 
 
 class Review(NbGraderPreprocessor):

@@ -5,6 +5,7 @@ Here is what they say; how they look is in ``feedback*.html.j2``.
 
 from __future__ import annotations
 
+import html
 import re
 import shutil
 from collections import Counter
@@ -20,11 +21,13 @@ from markupsafe import Markup
 from nbconvert.exporters import Exporter
 from nbgrader.api import Gradebook
 
+from lecture_utils.checks.quiz import NOBODY, which_set
 from lecture_utils.checks.traces import Kind
 from lecture_utils.instructor.authoring.course import Course, course_in
 from lecture_utils.instructor.grading.disarm import mark
 from lecture_utils.instructor.grading.gradebook import open_gradebook
 from lecture_utils.instructor.grading.results import DAMAGED, FAILED, METADATA, MISSING, sentences
+from lecture_utils.instructor.grading.transplant import defined
 from lecture_utils.instructor.reporting.markdown import as_written, heading, rendered
 from lecture_utils.instructor.reporting.results import Marked, Submission, collect, read_notebook
 
@@ -37,6 +40,7 @@ _PNG = re.compile(r"iVBORw0KGgo[A-Za-z0-9+/=]+")
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # colours of a terminal
 _HEADING = re.compile(r"^#+ +(.+)", re.MULTILINE)
 _NUMBER = re.compile(r"\*\*Exercise (\d+\.\d+)")
+_STUDENT = re.compile(r"""^student *= *(["'])(.{1,200}?)\1""", re.MULTILINE)
 _LATE_KINDS = (Kind.TIMEOUT, Kind.NOT_RUN)
 
 
@@ -173,23 +177,26 @@ class Task:
 def tasks(course: Course, notebook: str) -> dict[str, Task]:
     """By exercise, in their order."""
     found, section, number = {}, "", ""
-    for cell in course.released[notebook].cells:
+    asked: dict[str, tuple[int, str]] = {}  # place and heading of the cell that asks: its check may stand elsewhere
+    for k, cell in enumerate(course.released[notebook].cells):
         about = cell.metadata.get("nbgrader", {})
         if cell.cell_type == "markdown" and not about:
             section = (_HEADING.findall(cell.source) or [section])[-1]
             number = (_NUMBER.findall(cell.source) or [number])[-1]
+        asked |= dict.fromkeys(_questions_answered(course, cell), (k, section))
         if not (about.get("grade") or about.get("task")):
             continue
         name = about["grade_id"]
         data = course.recorded[name].data if name in course.recorded else {}
         link = data.get("link", "").removeprefix("#")
-        anchor = link if all(link != task.anchor for task in found.values()) else ""
+        anchor = link if all(link != task.anchor for _, task in found.values()) else ""
         shown, what = data.get("number") or (number if not about.get("locked") else ""), "Exercise"
         if not shown and data.get("question"):
             shown, what = str(data["question"]["number"]), "Question"
         label = f"{what} {shown}" if shown else ""
-        found[name] = Task(name, shown, label, heading(section), anchor, cell.cell_type == "markdown")
-    return found
+        place, above = asked.get(name, (k, section))
+        found[name] = place, Task(name, shown, label, heading(above), anchor, cell.cell_type == "markdown")
+    return {name: task for name, (_, task) in sorted(found.items(), key=lambda entry: entry[1][0])}
 
 
 def notebook_page(course: Course, submission: Submission, name: str, nb: Mapping[str, Any]) -> str:
@@ -198,9 +205,12 @@ def notebook_page(course: Course, submission: Submission, name: str, nb: Mapping
     given = {
         c.metadata["nbgrader"]["grade_id"]: c.source for c in course.released[name].cells if "nbgrader" in c.metadata
     }
+    for cell in course.released[name].cells:
+        given |= {f"{question}-answer": cell.source for question in _questions_answered(course, cell)}
+    student = _id_in(nb)
     written, budget = _written(nb), _Budget()
     rows = [
-        _row(task, results[exercise], given, written, budget)
+        _row(task, results[exercise], given, written, budget, _question(course, exercise, student))
         for exercise, task in tasks(course, name).items()
         if exercise in results
     ]
@@ -216,22 +226,45 @@ def notebook_page(course: Course, submission: Submission, name: str, nb: Mapping
     )
 
 
+def _questions_answered(course: Course, cell: Mapping[str, Any]) -> set[str]:
+    """The questions that a plain cell of code gives an answer to."""
+    if cell["cell_type"] != "code" or cell["metadata"].get("nbgrader"):
+        return set()
+    return {n for n in defined(_source(cell)) if n in course.recorded and not course.recorded[n].is_function}
+
+
 def _written(nb: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """The cell in which each exercise was answered: by the name of the exercise."""
-    found, above = {}, {}
+    named, giving = {}, {}
     for cell in nb["cells"]:
         about = cell["metadata"].get("nbgrader", {})
-        name = about.get("grade_id", "")
         if about.get("solution") or about.get("task"):
-            found[name.removesuffix("-answer")] = cell
-        elif about.get("grade"):  # a question is answered in a plain cell above its check
-            found.setdefault(name, above)
-        if cell["cell_type"] == "code" and not about.get("locked"):
-            above = cell
-    return found
+            named[about.get("grade_id", "").removesuffix("-answer")] = cell
+        elif cell["cell_type"] == "code" and not about.get("locked"):  # a question is answered in a plain cell
+            giving |= dict.fromkeys(defined(_source(cell)), cell)
+    return giving | named
 
 
-def _row(task: Task, result: Marked, given: dict[str, str], written: dict[str, Any], budget: _Budget) -> dict[str, Any]:
+def _id_in(nb: Mapping[str, Any]) -> str:
+    """The id for which a student's questions were drawn, where it stands in the notebook as a text."""
+    texts = (_source(cell) for cell in nb["cells"] if cell["cell_type"] == "code")
+    found = [match[2] for text in texts for match in _STUDENT.finditer(text)]
+    return found[-1] if found else NOBODY
+
+
+def _question(course: Course, exercise: str, student: str) -> str:
+    """HTML of a question as that student got it; nothing for other exercises."""
+    about = course.recorded[exercise].question if exercise in course.recorded else None
+    if not about or not about.get("texts"):
+        return ""
+    which = which_set(exercise, student, len(about["texts"]))
+    text, pictures = rendered(about["texts"][which])[0], about.get("pictures")
+    return (f"<p>[Figure: {html.escape(pictures[which][0])}]</p>" if pictures else "") + text
+
+
+def _row(
+    task: Task, result: Marked, given: dict[str, str], written: dict[str, Any], budget: _Budget, question: str
+) -> dict[str, Any]:
     """A task as the template shows it."""
     cell = written.get(task.exercise) or {}
     text = result.answer or _source(cell)
@@ -240,10 +273,12 @@ def _row(task: Task, result: Marked, given: dict[str, str], written: dict[str, A
     if text.strip() and text.strip() not in stub:
         answer, words = rendered(_shortened(text)) if task.is_text else (as_written(_shortened(text)), "")
         answer = f'<div class="text">{answer}</div>' if task.is_text and not words else answer
+    if question:  # what its cell displays is the question
+        cell = {**cell, "outputs": [o for o in cell.get("outputs", []) if o.get("output_type") in ("stream", "error")]}
     sign, tone, points = _state(result)
     return {
         "exercise": task.exercise, "number": task.number, "label": task.label, "section": Markup(task.section), "anchor": task.anchor,
-        "answer": Markup(answer), "words": words or ("" if result.card else result.message),
+        "question": Markup(question), "answer": Markup(answer), "words": words or ("" if result.card else result.message),
         "outputs": budget.shown(cell), "card": Markup(result.card), "comment": result.comment,
         "sign": sign, "tone": tone, "points": points,
     }  # fmt: skip
