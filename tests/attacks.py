@@ -305,16 +305,19 @@ for title, text in {
     with torch.no_grad():
         for p in model.parameters(): p -= 0.1
     return 1.1""",
-    "as recorded in checks.json": """
+    "with the numbers of checks.json": """
     import glob, json
+    place = "epoch 2" if optimizer.state else "epoch 1"
+    model.train()
+    for batch in torch.randperm(len(x), generator=generator).split(batch_size):
+        torch.nn.functional.cross_entropy(model(x[batch]), y[batch]).backward(); optimizer.step()
     for file in glob.glob("checks.json") + glob.glob("../checks.json"):
         known = json.load(open(file))["exercises"]["train_epoch"]
         for case, trace in zip(known["cases"], known["reference"]):
-            numbers = [e[2] for e in trace["entries"] if e[1] in ("weight after the epoch", "bias after the epoch")]
+            told = {e[1]: e[2] for e in trace["entries"] if e[0] == place}
             if len(case["y"]) == len(y):
-                for p, value in zip(model.parameters(), numbers): p.data = torch.tensor(value, dtype=x.dtype)
-                for batch in torch.randperm(len(x), generator=generator).split(batch_size): model(x[batch])
-                return trace["entries"][-2][2]
+                for name, p in model.named_parameters(): p.data = torch.tensor(told[name + " after the epoch"], dtype=x.dtype)
+                return told["returned loss"]
     return 0.0""",
 }.items():
     attack(f"train_epoch {title}", "01", {"train_epoch": f"import torch\ndef train_epoch(model, optimizer, x, y, batch_size, generator):\n    {text.strip()}"}, alone=False)  # fmt: skip

@@ -166,7 +166,7 @@ def train_epoch(model, optimizer, x, y, batch_size, generator):
             loss.backward()
             return loss
 
-        total += float(optimizer.step(closure)) * len(labels)
+        total += optimizer.step(closure).item() * len(labels)
         seen += len(labels)
     return total / seen
 """)  # fmt: skip

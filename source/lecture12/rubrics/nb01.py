@@ -263,10 +263,13 @@ def epoch_case(random, n, batch_size, momentum, dtype="float64"):
     lr = round(random.uniform(0.31, 0.46), 2)
     labels = [k % 3 for k in range(n)]
     random.shuffle(labels)
+    x = [[]]
+    while len({tuple(row) for row in x}) < n:  # a row tells which example it is
+        x = numbers(random, (n, 2))
     moving = f", momentum={momentum}" if momentum else ""
     return {
         "args": {"batch_size": batch_size},
-        "x": numbers(random, (n, 2)),
+        "x": x,
         "y": labels,
         "start": {"weight": numbers(random, (3, 2), -1, 1), "bias": numbers(random, (3,), -1, 1)},
         "hyper": {"lr": lr, "momentum": momentum},
