@@ -207,7 +207,7 @@ if passed("gradient_step"):
 # | 5 [Gains and RMSProp](05_gains_and_rmsprop.ipynb) | give each weight its own rate | 60 | 11 |
 # | 6 [Adam](06_adam.ipynb) | write it, with its correction, as a PyTorch optimizer | 65 | 15 |
 # | 7 [Optimizers in PyTorch](07_optimizers_in_pytorch.ipynb) | compare optimizers fairly | 75 | 11 |
-# | 8 [Midterm practice](08_midterm_practice.ipynb) | answer the five kinds of question | 60 | – |
+# | 8 [Midterm practice](08_midterm_practice.ipynb) | answer the five kinds of question | 120 | – |
 
 # %% [markdown]
 # The notebooks build on each other, but each can be run alone. One data set (8 × 8 pictures of handwritten digits), one small network, one noisy quadratic and one ravine come back all the time. So what changes between two figures is the idea.
