@@ -38,9 +38,16 @@ def text_of(source):
 
 
 def solution_lines(source):
-    """The lines between the solution markers of a source: the very text that must not travel."""
-    text = text_of(source)
-    blocks = re.findall(r"### BEGIN SOLUTION\n(.*?)### END SOLUTION", text, re.DOTALL)
+    """The lines between the solution markers of a source: the very text that must not travel.
+
+    What is tried without points may be used again further down.
+    """
+    cells = [
+        c.source
+        for c in expanded(source).cells
+        if not c.metadata.get("nbgrader", {}).get("grade_id", "").endswith("-own")
+    ]
+    blocks = re.findall(r"### BEGIN SOLUTION\n(.*?)### END SOLUTION", "\n".join(cells), re.DOTALL)
     return {line.strip() for block in blocks for line in block.splitlines() if len(line.strip()) > 24}
 
 

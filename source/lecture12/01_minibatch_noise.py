@@ -19,7 +19,8 @@
 # - write a training loop of your own;
 # - predict the noise of a minibatch gradient, and judge how large a batch is worth its price;
 # - tell errors in the *measurement* of a loss from movements of the *weights*.
-#
+
+# %% [markdown]
 # **Where we are.** Gradient descent steps against the gradient of the loss (notebook 0).
 #
 # **What is missing.** Real training never sees that gradient, only an estimate of it.

@@ -19,7 +19,8 @@
 # - tell the two reasons why a loss keeps swinging, and predict how widely it swings;
 # - turn "from this rate to that one in so many epochs" into a schedule;
 # - say when decay is worth it, and test that fairly.
-#
+
+# %% [markdown]
 # **Where we are.** The gradient of a minibatch is right on average, and wrong in every single step (notebook 1).
 #
 # **What is missing.** What does this noise do at the end of a run, and how can we make it stop?

@@ -19,7 +19,8 @@
 # - change the learning rate by hand, with `LambdaLR`, and with PyTorch's ready-made schedulers;
 # - predict which rates a piece of code *really* uses, and say what a schedule does to a run;
 # - interrupt a training run and go on in a new process, equal to the last bit.
-#
+
+# %% [markdown]
 # **Where we are.** Notebook 2 has shown when the learning rate should fall, and by which formula.
 #
 # **What is missing.** How PyTorch is told, how you find out whether it does what you meant, and how a run is stopped and resumed half-way.

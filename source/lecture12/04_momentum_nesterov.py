@@ -19,7 +19,8 @@
 # - write momentum in the lecture's form and in PyTorch's, and Nesterov's look-ahead;
 # - predict from learning rate, momentum and curvature whether a run converges, and how fast;
 # - compare two methods fairly.
-#
+
+# %% [markdown]
 # **Where we are.** A step can be too long even when its direction is right: then it jumps from wall to wall of a ravine. A smaller rate cures that.
 #
 # **What is missing.** A smaller rate also slows the way along the floor. We want short steps across, and long ones along it.
@@ -416,7 +417,7 @@ figures.band(rates, {"SGD": plain.T, "momentum 0.9": heavy.T}, x="effective lear
 w, ahead = torch.tensor([-1.6, 0.5]), torch.tensor([-0.79, -0.4])
 ends = {"momentum": ahead - 0.03 * RAVINE.grad(w), "Nesterov": ahead - 0.03 * RAVINE.grad(ahead)}
 arrows = {"known part": (w, ahead)} | {name: (w, end) for name, end in ends.items()}
-offsets = {"momentum": (-45, -10), "Nesterov": (40, 10), "known part": (70, 24)}
+offsets = {"momentum": (-45, -10), "Nesterov": (40, 10), "known part": (56, -6)}
 for (name, end), place in zip(ends.items(), ("w", "the look-ahead point"), strict=True):
     print(f"{name:9} ends {abs(end[1]):.2f} from the floor, y = 0")
     arrows[f"gradient at {place}"], offsets[f"gradient at {place}"] = (ahead, end), (90, 0)

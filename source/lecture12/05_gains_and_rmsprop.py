@@ -19,7 +19,8 @@
 # - write local gains and RMSProp, and say what each needs to work;
 # - predict the first step of RMSProp and how it behaves near a minimum;
 # - find mistakes in a rule that you have never seen, with nothing but units and common sense.
-#
+
+# %% [markdown]
 # **Where we are.** A step can be too long even when its direction is right. In the ravine one rate is too long for one weight and too short for the other. Momentum helped by averaging over time, but all weights still share one rate.
 #
 # **What is missing.** A rate for each weight.
@@ -539,14 +540,14 @@ def momentum(w, grad, delta, lr, alpha):  # gradient descent is momentum with al
 
 
 def rmsprop(w, grad, r, lr, beta):
-    r = beta * r + (1 - beta) * grad**2
-    return w - lr * grad / (r.sqrt() + 1e-8), r
+    return rmsprop_step(w, grad, r, lr, beta, 1e-8)  # yours
 
 # %% tags=["demo"]
 rates = torch.logspace(-3, 0.6, 37, dtype=torch.float64)[:, None]  # all walk at once
 methods = {"gradient descent": (momentum, [0.0]),
-           "momentum": (momentum, [0.3, 0.4, 0.5, 0.6, 0.7, 0.9]),
-           "RMSProp": (rmsprop, [0.5, 0.8, 0.9, 0.95, 0.99, 0.999])}
+           "momentum": (momentum, [0.3, 0.4, 0.5, 0.6, 0.7, 0.9])}
+if passed("rmsprop_step"):
+    methods["RMSProp"] = rmsprop, [0.5, 0.8, 0.9, 0.95, 0.99, 0.999]
 print(f"{'axes turned by':32}" + "".join(f"{d:>9}°" for d in (0, 10, 22.5, 45)))
 for name, (rule, memories) in methods.items():
     for falls in (0, 1):
@@ -562,13 +563,15 @@ for name, (rule, memories) in methods.items():
         print(row)
 
 # %% tags=["demo"]
-panels = figures.panels(1, 2, size=(9.0, 3.6), figure="turned_ravine")
-for ax, degrees in zip(panels, (0, 45)):
-    land = turned(degrees)
-    walks = {"momentum": descend(land, momentum, land.start, 30, state=(0.0,), lr=0.1, alpha=0.5),
-             "RMSProp": descend(land, rmsprop, land.start, 30, state=(0.0,), lr=0.15, beta=0.9)}
-    figures.trajectories(land, walks, ax=ax, title=f"turned by {degrees}°")
-panels[0].get_legend().remove()
+if passed("rmsprop_step"):
+    panels = figures.panels(1, 2, size=(9.0, 3.6), figure="turned_ravine")
+    for ax, degrees in zip(panels, (0, 45)):
+        land = turned(degrees)
+        start = dict(start=land.start, steps=30, state=(0.0,))
+        walks = {"momentum": descend(land, momentum, **start, lr=0.1, alpha=0.5),
+                 "RMSProp": descend(land, rmsprop, **start, lr=0.15, beta=0.9)}
+        figures.trajectories(land, walks, ax=ax, title=f"turned by {degrees}°")
+    panels[0].get_legend().remove()
 
 # %% [markdown]
 # <details><summary><b>Read the figure</b></summary>

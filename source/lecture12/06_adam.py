@@ -19,7 +19,8 @@
 # - write Adam and AdamW from memory, and name every default;
 # - say what happens without bias correction, and be right about the direction;
 # - write a `torch.optim.Optimizer` that can be saved, loaded and scheduled.
-#
+
+# %% [markdown]
 # **Where we are.** Momentum remembers directions. RMSProp gives each weight a rate of its own.
 #
 # **What is missing.** Both in one rule, and control over the length of a step. RMSProp's first step was ten times $\eta$, and a step can be too long even when its direction is right.
@@ -492,24 +493,22 @@ for gradient in (1.0, 1e-3, 1e-4, 1e-5, 1e-8):
 # **Predict.** Without the correction the first steps are too long. Is the best loss worse, too?
 
 # %% tags=["demo"]
-def uncorrected(w, grad, m, r, lr, beta1=0.9, beta2=0.999, eps=1e-8):
-    m = beta1 * m + (1 - beta1) * grad
-    r = beta2 * r + (1 - beta2) * grad**2
-    return w - lr * m / (r.sqrt() + eps), m, r
-
-
 rates = [0.003, 0.0045, 0.0067, 0.01, 0.015, 0.022, 0.033, 0.05, 0.075]
 common = dict(lrs=rates, seeds=range(10), data=data, epochs=10)
-losses = {"Adam": sweep("adam", **common).train_loss[:, :, -1].T,
-          "uncorrected": sweep(uncorrected, state=(0.0, 0.0), **common).train_loss[:, :, -1].T}
-figures.band(rates, losses, x="learning rate η", y="training loss after 10 epochs", log="xy",
-             xticks=[0.003, 0.01, 0.03], figure="training_without_correction")
-best = {name: runs[:, runs.mean(dim=0).argmin()] for name, runs in losses.items()}
-for name, runs in losses.items():
-    print(f"{name:11}: best {best[name].mean():.4f} at η = {rates[runs.mean(dim=0).argmin()]}, "
-          f"at η = 0.05 {runs[:, -2].mean():.2f}")
-lower = (best["uncorrected"] < best["Adam"]).sum()
-print(f"each at its best rate: uncorrected is lower in {lower} of 10 seeds")
+if passed("adam_step"):
+    runs = {"Adam": sweep("adam", **common),
+            "uncorrected": sweep(uncorrected_step, state=(0.0, 0.0), beta1=0.9, beta2=0.999, eps=1e-8,
+                                 **common)}
+    ends = {name: run.train_loss[:, :, -1] for name, run in runs.items()}
+    figures.band(rates, {name: end.T for name, end in ends.items()}, x="learning rate η", log="xy",
+                 y="training loss after 10 epochs", xticks=[0.003, 0.01, 0.03],
+                 figure="training_without_correction")
+    best = {name: end[end.mean(dim=1).argmin()] for name, end in ends.items()}
+    for name, end in ends.items():
+        print(f"{name:11}: best {best[name].mean():.4f} at η = {rates[end.mean(dim=1).argmin()]}, "
+              f"at η = 0.05 {end[-2].mean():.2f}")
+    lower = (best["uncorrected"] < best["Adam"]).sum()
+    print(f"each at its best rate: uncorrected is lower in {lower} of 10 seeds")
 
 # %% [markdown]
 # <details><summary><b>Read the figure</b></summary>

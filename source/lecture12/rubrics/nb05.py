@@ -409,7 +409,7 @@ def _(random):
     start = steps(random, {"r": 0.0, "u": 0.0}, {"rho": round(random.uniform(0.92, 0.97), 3), "eps": 1e-6})
     start["grads"][0][0][0] = 0.0  # a weight that has never had a gradient: without ε, 0/0
     return [
-        steps(random, state, hyper),
+        steps(random, state, hyper | {"rho": [rho, rho, rho, round(rho - 0.2, 2), round(rho - 0.2, 2)]}),
         single_steps(random, state, hyper),
         start,
         steps(random, state, hyper, shapes=((2, 3), ()), dtype="float32"),
