@@ -395,7 +395,7 @@ for kind in (torch.optim.Adam, torch.optim.AdamW):
     print(f"weight_decay of torch.optim.{kind.__name__} by default: {default}")
 
 # %% [markdown]
-# AdamW decays as promised, at any scale. Mind the defaults when you compare: 0.01 for `AdamW`, 0 for `Adam`. Who changes one for the other changes two things.
+# AdamW decays as promised, at any scale. Mind the defaults when you compare: 0.01 for `AdamW`, 0 for `Adam`. If you change one for the other, you change two things.
 
 # %% [markdown]
 # ## 6.6  How widely is Adam used
