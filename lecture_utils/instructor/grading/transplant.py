@@ -66,7 +66,8 @@ class Released:
     def __init__(self, notebook: NotebookNode):
         self.notebook, self.cells = notebook, notebook.cells
         self.keys = [key(c.source) for c in self.cells]
-        self.by_key = {text: r for r, text in enumerate(self.keys)}
+        often = Counter(self.keys)  # empty cells to try something in are all alike
+        self.by_key = {text: r for r, text in enumerate(self.keys) if often[text] == 1}
         self.by_id = {c.id: r for r, c in enumerate(self.cells)}
         self.by_grade_id, self.by_first_line, self.fixed = {}, {}, set()
         for r, cell in enumerate(self.cells):
@@ -75,19 +76,23 @@ class Released:
                 self.by_grade_id[about["grade_id"]] = r
             if about.get("locked") or (cell.cell_type != "code" and not about.get("solution")):
                 self.fixed.add(r)
-            self.by_first_line.setdefault(self.keys[r].split("\n", 1)[0], []).append(r)
+            if self.keys[r] in self.by_key:
+                self.by_first_line.setdefault(self.keys[r].split("\n", 1)[0], []).append(r)
         self.checks = [r for r in self.by_grade_id.values() if r in self.fixed]
         self.names = self._names()
         self.answer_of = {name: r for r, names in self.names.items() for name in names}
         self.by_line = self._telling_lines()
 
     def _names(self) -> dict[int, set[str]]:
-        """Answer → the names that it has to define, none if it is in words: what checks look at, and what has points."""
+        """Answer → the names that it has to define, none if it is in words: what checks look at, and what has points.
+
+        Code that is tried without points defines none of these names, and is no answer.
+        """
         checked = set(re.findall(r"\w+", " ".join(self.keys[r] for r in self.checks)))
         answers = [r for r in range(len(self.cells)) if r not in self.fixed and self.runs(r)]
         found = {r: set(defined(self.keys[r])) & checked for r in answers if self.cells[r].cell_type == "code"}
-        found |= {r: set() for r in answers if self.cells[r].cell_type != "code"}
-        return {r: names for r, names in found.items() if names or r in self.by_grade_id.values()}
+        in_words = {r for r in answers if self.cells[r].cell_type != "code" and r in self.by_grade_id.values()}
+        return {r: names for r, names in found.items() if names} | {r: set() for r in in_words}
 
     def _telling_lines(self) -> dict[str, int]:
         """Line → the one cell in which it stands."""
@@ -101,7 +106,9 @@ class Released:
         return "demo" not in self.cells[r].metadata.get("tags", [])
 
     def exercise(self, r: int) -> str:
-        """What a person calls it; nothing for the course's text and demonstrations."""
+        """What a person calls it; nothing for the course's text, demonstrations, and what is tried without points."""
+        if r not in self.names and r not in self.fixed:
+            return ""
         told = self.cells[r].metadata.get("nbgrader", {}).get("grade_id") or ", ".join(sorted(self.names.get(r, ())))
         return told.removesuffix("-answer")
 
@@ -220,6 +227,13 @@ def _can_be(known: Released, piece: Piece, claimed: int) -> bool:
 def _by_lines(known: Released, pieces: Pieces, moved: list[str]) -> Pieces:
     """Released cells that nobody claims are the texts that share half of their lines, or half of its own."""
     there = {p.target for p in pieces}
+    for piece in [
+        p for p in pieces if p.target is None and key(p.source) in known.keys
+    ]:  # one of several that are alike
+        piece.target = next(
+            (r for r, text in enumerate(known.keys) if text == key(piece.source) and r not in there), None
+        )
+        there.add(piece.target)
     for piece in [p for p in pieces if p.target is None and not known.answers(_words_and_code(p)[1])]:
         lines = {line for line in key(piece.source).split("\n") if line}
         shared = (known.by_line.get(line) for line in lines)
