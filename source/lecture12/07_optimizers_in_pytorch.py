@@ -593,7 +593,7 @@ for name in ("momentum", "adam"):
 # **Your answer** (write it in place of the line below):
 #
 # ### BEGIN SOLUTION
-# E tells most. In a linear model nothing can have been chosen for Adam, yet its loss is 1.3 against 2.3, lower in all ten seeds. In F, the same model with equal classes, momentum wins, 0.17 against 0.73. So the data make the lead, not an architecture. D "supports", but attention may suit Adam whoever chose it. All six are tiny and short, and C had to be run again because its grid was too small. Next: a recurrent language model, older than Adam, on text with and without its rare words. If Adam led in neither, but with attention in both, I would believe the conjecture.
+# E tells most. In a linear model nothing can have been chosen for Adam, yet its loss is 1.3 against 2.3, lower in all ten seeds. In F, the same model with equal classes, momentum wins, 0.17 against 0.73. So the data make the lead, not an architecture. D "supports", but attention may suit Adam whoever chose it. All six are tiny and short, and C had to get one more rate because its grid was too small. Next: a recurrent language model, older than Adam, on text with and without its rare words. If Adam led in neither, but with attention in both, I would believe the conjecture.
 #
 # **Marking (instructor)**
 #
