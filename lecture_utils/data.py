@@ -70,16 +70,22 @@ def noisy_digits(device: Device = None, noise: float = 0.3, validation: int = 0)
 def ridge_softmax_minimum(data: Data, l2: float) -> float:
     """The lowest training loss, cross-entropy + l2/2 · ‖weights and biases‖², of ``mlp(hidden=0)``, to nine digits.
 
-    Found in float64 by scikit-learn's Newton method. Raises ValueError if l2 ≤ 0: there may be no minimum then.
+    Found in float64 by ``torch.optim.LBFGS``. Raises ValueError if l2 ≤ 0: there may be no minimum then.
     """
     if l2 <= 0:
         raise ValueError(f"l2 must be positive, but it is {l2}: without a penalty there may be no minimum.")
-    from sklearn.linear_model import LogisticRegression
+    x, y = F.pad(data.x.to(HOST, torch.float64), (0, 1), value=1.0), data.y.to(HOST)  # the added 1 carries the bias
+    w = torch.zeros(x.shape[1], data.n_classes, dtype=torch.float64, device=HOST, requires_grad=True)
+    optimizer = torch.optim.LBFGS([w], max_iter=1000, tolerance_change=0, line_search_fn="strong_wolfe")
 
-    x = F.pad(data.x.to(HOST, torch.float64), (0, 1), value=1.0)  # the added 1 carries the bias
-    model = LogisticRegression(C=1 / (l2 * data.n), fit_intercept=False, solver="newton-cg", tol=1e-9, max_iter=1000)
-    w = torch.as_tensor(model.fit(x.numpy(), data.y.to(HOST).numpy()).coef_, device=HOST)
-    return (F.cross_entropy(x @ w.T, data.y.to(HOST)) + l2 / 2 * w.square().sum()).item()
+    def objective() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(x @ w, y) + l2 / 2 * w.square().sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(objective)
+    return objective().item()
 
 
 def mnist(device: Device = None, cache: str | os.PathLike | None = None, validation: int = 0) -> Data:

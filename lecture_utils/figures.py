@@ -276,8 +276,12 @@ def label_lines(ax: Axes) -> None:
     """Write each line's label at its right end, pushed apart where two would overlap. May be called again."""
     for old in [t for t in ax.texts if t.get_gid() == "line label"]:
         old.remove()
+    if not any(str(line.get_label())[:1] not in ("", "_") for line in ax.lines):
+        return
     fig = ax.figure
-    fig.canvas.draw()
+    if fig.get_layout_engine():
+        fig.draw_without_rendering()  # so that the panels are where they will be
+    ax.get_xlim(), ax.get_ylim()  # so that their limits are those of what is drawn
     height = 1.25 * plt.rcParams["font.size"] * fig.dpi / 72
     ends = []
     for line in ax.lines:
