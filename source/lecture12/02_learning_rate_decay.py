@@ -61,7 +61,8 @@ figures.curve(steps, paths, x="step", y="w", figure="parabola_four_rates")
 # Below 1 the factor $1-\eta h$ is positive, and $w$ approaches zero from one side. Between 1 and 2 each step jumps over the minimum and lands nearer than before. At 2 it lands exactly as far away, and above 2 further away each time.
 #
 # </details>
-#
+
+# %% [markdown]
 # This is **the first kind of swinging**: without any noise, the step is too long for the curvature. A smaller constant rate ends it. A decay ends it too, as soon as $\eta_t h$ falls below 1.
 #
 # **The second kind** comes from noise. A minibatch gives the gradient with an error $\varepsilon_t$ of variance $\sigma^2$ (`noise_variance`), independent of $w_t$:
@@ -69,7 +70,8 @@ figures.curve(steps, paths, x="step", y="w", figure="parabola_four_rates")
 # $$w_{t+1} = w_t - \eta\,(h w_t + \varepsilon_t)$$
 #
 # Now no run comes to rest. Many runs together form a cloud around the minimum.
-#
+
+# %% [markdown]
 # **Your turn** (not graded). Let 5,000 runs start at $w = 0$, with $h = \sigma^2 = 1$, and take 400 noisy steps with $\eta = 0.05$. Do the same with $\eta = 0.4$. Keep where they end in `clouds = {0.05: …, 0.4: …}`. With `random = generator(0)`, made once for each rate, `noisy_quadratic(w, 1.0, 1.0, random)` is the noisy gradient of all runs.
 #
 # **Predict.** The second rate is eight times as large. How many times as wide is its cloud?
@@ -236,7 +238,8 @@ if passed("exponential_decay"):
     print(f"at epoch 100, divided by the rate of k = 0.1:  k = 0.01 "
           f"{rates['k = 0.01'][100] / rates['k = 0.1'][100]:.0f},  "
           f"1/(1 + 0.1 t) {inverse[100] / rates['k = 0.1'][100]:.0f}")
-    figures.curve(epochs, rates, x="epoch t", y="learning rate", log="y", figure="rates_to_epoch_100")
+    figures.curve(epochs, rates, x="epoch t", y="learning rate", log="y",
+                  figure="rates_to_epoch_100")
 
 # %% [markdown]
 # <details><summary><b>Read the figure</b></summary>
@@ -345,7 +348,8 @@ if passed("exponential_decay"):
 # The constant rate arrives and stays about 0.5 away. $k = 0.1$ can walk 5.25 of the 10, and stops half-way for ever. $k = 0.01$ arrives, and its cloud shrinks with the rate until nothing is left of it: 0.0000 at the end. Inverse time arrives as well. At step 100 it is nearer than $k = 0.01$; at step 1,999 it is still 0.0025 away, because its rate falls ever more slowly.
 #
 # </details>
-#
+
+# %% [markdown]
 # A rate that falls too fast stops the run before it arrives. Inverse time has no such limit: its rates add up to infinity, while their squares do not.
 #
 # $$\sum_t \eta_t = \infty, \qquad \sum_t \eta_t^2 < \infty$$
@@ -414,7 +418,8 @@ figures.band(range(31), curves, x="epoch", y="training loss − its minimum", lo
 # (Mean and range of ten seeds.) This is 2.1 again, on a real task. The largest rate, 0.3, is lowest after two epochs, and gains nothing after about five. The smallest is still on its way at the end. After 30 epochs a rate in between is best: 0.059, with an excess of 0.0048.
 #
 # </details>
-#
+
+# %% [markdown]
 # **Step 3: fit the decay to what you saw.** With $\eta = 0.3$ the run arrives within five epochs, and its floor is about 0.04. The floor is roughly proportional to the rate.
 #
 # **Your turn** (not graded). Start at 0.3. Choose a rate to end with after 30 epochs, and find your $k$ with `decay_constant`. Then train, and show the result with `table`. In `sweep` the argument `schedule=` takes a function of the epoch that returns a *factor* on the rate, so let it return `exponential_decay(1.0, k, t)`.
@@ -529,10 +534,16 @@ if passed("growing_batch"):
 #
 # (Mean and range of ten seeds.) Both fall in the same two stairs. They end with the same excess, 0.0002, and the same test accuracy within the scatter, 92.3 and 92.2 %. The notes say so, and so do Smith et al. of large networks: usually the same learning curve on training and test data, and equivalent accuracy after as many epochs. It holds as long as $B$ is much smaller than the training set; 400 of our 1,200 examples is at the edge.
 #
+# </details>
+
+# %% [markdown]
+# <details><summary><b>Read the numbers</b></summary>
+#
 # What does it cost? Both compute 36,000 gradients of single examples. The growing batch does it in 930 updates instead of 2,250. That is faster where a device computes many examples at once, but needs memory for 400 examples instead of 16. *Gradient accumulation* adds up the gradients of small pieces before a step: it saves memory but not time.
 #
 # </details>
-#
+
+# %% [markdown]
 # A growing batch reaches the same loss with as many examples, in fewer updates, and needs more memory.
 #
 # > Lecture notes ▸ corrected: a larger batch, the notes say, goes against "the initial problem that learning rate decay solves: GPU and memory costs". Decay solves neither; it lowers the noise floor. It is right that a larger batch costs memory.
@@ -616,12 +627,13 @@ if passed("exponential_decay"):
     held_back, ks = digits(device, validation=237), [0, 0.12, 0]
     runs = sweep("sgd", lrs=[0.3, 0.3, 0.075], data=held_back, epochs=30, batch_size=16,
                  schedule=lambda t: [exponential_decay(1.0, k, t) for k in ks], seeds=range(10))
-    print("  η0     k     training loss    validation loss   its lowest on the way   test accuracy")
+    print("  η0     k    training loss    validation loss  lowest on the way   test accuracy")
     for i, k in enumerate(ks):
         end, test = runs.train_loss[i, :, -1], runs.test_accuracy[i, :, -1]
         val = runs.val_loss[i].mean(dim=0)
-        print(f"{runs.lrs[i]:5.3f}  {k:4}   {end.mean():.4f} ± {end.std():.4f}       {val[-1]:.3f}      "
-              f"     {val.min():.3f} in epoch {val.argmin():2}     {test.mean():.1%} ± {test.std():.1%}")
+        print(f"{runs.lrs[i]:5.3f}  {k:4}  {end.mean():.4f} ± {end.std():.4f}    {val[-1]:.3f}     "
+              f"    {val.min():.3f} in epoch {val.argmin():2}   "
+              f"{test.mean():.1%} ± {test.std():.1%}")
 
 # %% [markdown]
 # <details><summary><b>Read the numbers</b></summary>

@@ -294,10 +294,12 @@ if passed("warmup_cosine"):
 #
 # The test accuracy gains a point, from 91.7 to 92.8 %, and the scatter between seeds shrinks.
 #
-# The warm-up changes nothing here, because nothing is dangerous at the start of this task. Large networks are another matter. There a warm-up makes larger rates bearable ([Kalra & Barkeshli 2024](https://arxiv.org/abs/2406.09405)), for example with very large minibatches ([Goyal et al. 2017](https://arxiv.org/abs/1706.02677)). And where gradients fall silent by themselves, decay may gain nothing at all (notebook 2).
-#
 # </details>
-#
+
+# %% [markdown]
+# The warm-up changes nothing here, because nothing is dangerous at the start of this task. Large networks are another matter. There a warm-up makes larger rates bearable ([Kalra & Barkeshli 2024](https://arxiv.org/abs/2406.09405)), for example with very large minibatches ([Goyal et al. 2017](https://arxiv.org/abs/1706.02677)). And where gradients fall silent by themselves, decay may gain nothing at all (notebook 2).
+
+# %% [markdown]
 # Now look at all eight first rates, not only the best.
 #
 # **Predict.** On both sides of its best rate a run ends higher. For which reason on the left, and for which on the right?
@@ -321,7 +323,8 @@ if passed("warmup_cosine"):
 # But look at the left edge: there every schedule is *worse* than the constant rate. A decay without a larger first rate only makes short steps shorter.
 #
 # </details>
-#
+
+# %% [markdown]
 # In one line: the first rates of a run decide how far it gets, the last ones how calmly it ends, and a schedule chooses them separately.
 
 # %% [markdown]
@@ -473,7 +476,8 @@ print(f"\nin the optimizer: {optimizer.state_dict()['param_groups'][0]['lr']:.3f
 # In both. The optimizer uses its own; the scheduler's says where the schedule stands.
 #
 # </details>
-#
+
+# %% [markdown]
 # - `torch.save(dictionary, path)` writes a dictionary of such things; `torch.load(path)` reads it back.
 # - By default it accepts tensors, numbers and containers only (`weights_only=True`): a pickle from a stranger could run any code.
 # - `map_location="cpu"` reads a checkpoint from a GPU on any machine. (A GPU's dropout has random numbers of its own: `torch.cuda.get_rng_state()`.)

@@ -153,7 +153,8 @@ for lr in (0.02, 1 / 13):
 # Without gains the same rate is only a little over half-way. Even the best single rate for this ravine, $\frac{2}{1+25} = \frac1{13}$, ends at 0.17. Gains end at 0.07.
 #
 # </details>
-#
+
+# %% [markdown]
 # **Now with noise.** A gain asks "same sign as last time?". Where the true gradient is small, minibatch noise decides. Then the gain goes up by β in half of the steps, and is multiplied by $1-\beta$ in the other half.
 #
 # **Predict.** Where does a gain settle if the signs are random?
@@ -361,7 +362,8 @@ if passed("rmsprop_step"):
 # In the end $y$ jumps between $+a$ and $-a$. Then all gradients have the same size, the root of $r$ is that size, and the quotient is $\pm1$. So each step is exactly $\eta$ long. It is also $2a$ long. Hence $a = \eta/2 = 0.1$.
 #
 # </details>
-#
+
+# %% [markdown]
 # > Lecture notes ▸ caveat: RMSProp "damps oscillations like momentum". It does shorten the steps of a weight whose gradients are large. But momentum lets opposite gradients cancel, and squares never cancel. At a constant rate RMSProp ends in an oscillation of its own, of amplitude $\eta/2$.
 #
 # **Your turn** (not graded). The cure is in notebook 2. Walk again for 300 steps, with a rate that falls from 0.2 to zero along a straight line, and print $|y|$ at the end.
@@ -384,13 +386,14 @@ print(f"with a falling rate |y| ends at {w[1].abs():.0e}")
 # **AdaDelta** ([Zeiler 2012](https://arxiv.org/abs/1212.5701)) is "similar" to RMSProp, say the notes. It has no learning rate. Zeiler argued with units. If $w$ is measured in metres, a step must be in metres, too. A gradient divided by its typical size is a bare number, so it needs a factor in metres. AdaDelta takes the typical size of its own past steps.
 #
 # It keeps two moving averages for each weight, both 0 at first: $r$, the mean squared gradient, as in RMSProp, and $u$, the mean squared *step*. A typical size is the root of a mean square. Here $\varepsilon$ is added *under* each root, or no first step would ever be taken.
-#
+
+# %% [markdown]
 # The function below runs, and holds three mistakes. A right AdaDelta would take nearly the same way on a loss 1000 times as large.
 
 # %% tags=["demo"]
 def faulty_adadelta(w, grad, r, u, rho, eps):
     step = torch.sqrt(u + eps) / (r + eps) * grad
-    r = rho * r + (1 - rho) * grad**2
+    r = r * rho + (1 - rho) * grad**2
     u = rho * u + (1 - rho) * grad**2
     return w - step, r, u
 

@@ -497,8 +497,8 @@ rates = [0.003, 0.0045, 0.0067, 0.01, 0.015, 0.022, 0.033, 0.05, 0.075]
 common = dict(lrs=rates, seeds=range(10), data=data, epochs=10)
 if passed("adam_step"):
     runs = {"Adam": sweep("adam", **common),
-            "uncorrected": sweep(uncorrected_step, state=(0.0, 0.0), beta1=0.9, beta2=0.999, eps=1e-8,
-                                 **common)}
+            "uncorrected": sweep(uncorrected_step, state=(0.0, 0.0), **common,
+                                 beta1=0.9, beta2=0.999, eps=1e-8)}
     ends = {name: run.train_loss[:, :, -1] for name, run in runs.items()}
     figures.band(rates, {name: end.T for name, end in ends.items()}, x="learning rate η", log="xy",
                  y="training loss after 10 epochs", xticks=[0.003, 0.01, 0.03],
