@@ -168,9 +168,9 @@ def numbers(value: object) -> list[float]:
 
 
 def telling(found: list[float]) -> set[tuple[float, ...]]:
-    """Up to three neighbours that nobody would write by chance: with six digits or more."""
+    """Up to three neighbours that nobody would write by chance: with six digits or more, a repeated number counted once."""
     rows = {tuple(found[k : k + 3]) for k in range(max(1, len(found) - 2))}
-    return {row for row in rows if sum(len(f"{number:g}".strip("0.").replace(".", "")) for number in row) >= 6}
+    return {row for row in rows if sum(len(f"{number:g}".strip("0.").replace(".", "")) for number in set(row)) >= 6}
 
 
 def leaks(page: str, secrets: set[tuple[float, ...]]) -> set[tuple[float, ...]]:

@@ -45,10 +45,16 @@ def page(server):
 
 
 def saved(page: Page, folder):
+    """What stands in the file after saving. Saving again before JupyterLab has finished would make it ask what to do."""
     page.keyboard.press("Escape")
     page.keyboard.press("Control+s")
-    page.wait_for_timeout(700)
-    return nbformat.read(folder / NOTEBOOK, as_version=4)
+    for _ in range(20):
+        page.wait_for_timeout(2000)
+        try:
+            return nbformat.read(folder / NOTEBOOK, as_version=4)
+        except nbformat.reader.NotJSONError:  # it is being written
+            continue
+    raise AssertionError(f"{NOTEBOOK} was not saved")
 
 
 def cell(page: Page, text: str):
