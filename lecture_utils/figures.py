@@ -354,10 +354,10 @@ def trajectories(landscape: Landscape, paths: Mapping[str, Any], /, *, figure: s
 
 
 def heatmap(xs: Any, ys: Any, z: Any, /, *, z_label: str, figure: str | None = None, ax: Axes | None = None,
-            levels: Sequence[float] = (), curves: Mapping[str, tuple] | None = None, **about: Any) -> Axes:  # fmt: skip
+            levels: Sequence[float] = (), curves: Sequence[tuple] = (), **about: Any) -> Axes:  # fmt: skip
     """The values z (len(ys), len(xs)) as colour, with labelled contour lines at ``levels``.
 
-    curves: {label: (xs, ys)}, drawn over it in white, dashed then dotted, told in a legend below.   about: as in ``dress``.
+    curves: [(xs, ys)], borders drawn over it in white, the first dashed, the next dotted.   about: as in ``dress``.
     """
     ax = ax or _new(figure)
     xs, ys, z = _array(xs), _array(ys), _array(z)
@@ -366,10 +366,8 @@ def heatmap(xs: Any, ys: Any, z: Any, /, *, z_label: str, figure: str | None = N
     if levels:
         lines = ax.contour(xs, ys, z, sorted(levels), colors="white", linewidths=0.9)
         ax.clabel(lines, fmt="%g", fontsize=9)
-    for (name, (at, values)), dashes in zip((curves or {}).items(), ("--", ":", "-.", "-"), strict=False):
-        ax.plot(_array(at), _array(values), color="white", ls=dashes, lw=2, label=f"_{name}")
-        middle = len(_array(at)) // 2
-        ax.annotate(name, (_array(at)[middle], _array(values)[middle]), xytext=(6, 0), textcoords="offset points", color="white")  # fmt: skip
+    for (at, values), dashes in zip(curves, ("--", ":", "-.", "-"), strict=False):
+        ax.plot(_array(at), _array(values), color="white", ls=dashes, lw=2, label="_")
     ax.grid(False)
     return dress(ax, **about)
 
@@ -385,21 +383,16 @@ def vectors(arrows: Mapping[str, Any], /, *, figure: str | None = None, ax: Axes
     for label, (start, end) in arrows.items():
         name = (colors or {}).get(label, "0.35")
         color = METHODS[name]["color"] if name in METHODS else name
-        arrow(ax, start, end, label, color=color, offset=(offsets or {}).get(label, (0, 10)))
+        start, end, offset = _array(start), _array(end), (offsets or {}).get(label, (0, 10))
+        ax.annotate(
+            "", end, start, arrowprops={"arrowstyle": "-|>", "color": color, "lw": 2, "shrinkA": 0, "shrinkB": 0}
+        )
+        where = {"xytext": offset, "textcoords": "offset points", "ha": "center", "va": "center"}
+        ax.annotate(label, (start + end) / 2, color=color, **where)
     for label, place in (points or {}).items():
         ax.plot(*_array(place), "o", color="black", label="_")
         ax.annotate(label, _array(place), xytext=(offsets or {}).get(label, (-6, -14)), textcoords="offset points", ha="right")  # fmt: skip
     return dress(ax, **{"x": "x", "y": "y", **about})
-
-
-def arrow(ax: Axes, start: Any, end: Any, label: str, *, color: str, at: float = 0.5, offset: tuple[float, float] = (0, 8),
-          linestyle: str = "-") -> None:  # fmt: skip
-    """A labelled vector from ``start`` to ``end`` (2 numbers each); the label sits at the share ``at`` of its way."""
-    start, end = _array(start), _array(end)
-    look = {"arrowstyle": "-|>", "color": color, "lw": 2, "linestyle": linestyle, "shrinkA": 0, "shrinkB": 0}
-    middle = {"color": color, "ha": "center", "va": "center"}
-    ax.annotate("", end, start, arrowprops=look)
-    ax.annotate(label, start + at * (end - start), xytext=offset, textcoords="offset points", **middle)
 
 
 # --- pictures and panels -----------------------------------------------------------------------------------------

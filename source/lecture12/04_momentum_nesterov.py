@@ -294,7 +294,7 @@ x, y = torch.linspace(0.01, 2.1, 300), torch.linspace(0, 1, 200)  # √(ηh) and
 radius = momentum_radius(lr_h=x**2, alpha=y[:, None] ** 2)
 ax = figures.heatmap(x, y, radius.clamp(max=1.6), x="√(learning rate × curvature)",
                      y="√momentum", z_label="spectral radius (up to 1.6)", levels=[0.25, 0.5, 0.75],
-                     curves={"": ((2 + 2 * y**2).sqrt(), y), " ": ([0, 1, 2], [1, 0, 1])},
+                     curves=[((2 + 2 * y**2).sqrt(), y), ([0, 1, 2], [1, 0, 1])],
                      figure="map_of_momentum")
 for text, place in {"creeps": (0.12, 0.3), "swings": (0.87, 0.62), "diverges": (1.74, 0.3),
                     "critical\ndamping": (0.2, 0.83)}.items():

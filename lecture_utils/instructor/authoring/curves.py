@@ -11,10 +11,12 @@ from collections.abc import Callable
 from html import escape
 from typing import Any
 
+from lecture_utils.figures import CYCLE
+
 WIDTH, HEIGHT = 520, 270
 LEFT, RIGHT, TOP, BOTTOM = 62, 40, 12, 44  # margins
 DASHES = ("", "7 4", "2 3", "10 3 2 3")
-COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73")
+COLORS = tuple(look["color"] for look in CYCLE)  # of no method: the curves differ in their rates
 
 
 def drawn(about: dict[str, Any], evaluate: Callable[[str, int], float]) -> tuple[str, str]:
